@@ -1,0 +1,229 @@
+/**
+ * What the store offers to the layers above it (`volume`, `reactor`, `inspect`) and to the simulator.
+ *
+ * A store is one open pool. It runs on one thread. Control calls return promises and are durable when they resolve;
+ * block I/O completes through callbacks, never before the call returns. Names are the REST ids; they are unique per
+ * kind. All block numbers and counts are in 4 KiB blocks.
+ */
+import type { BlockDevice } from '../device/block-device.ts';
+import type { StoreEnvironment } from './store-environment.ts';
+import type { StoreError } from './store-error.ts';
+
+/** Sizes that are fixed when a pool is formatted. Tests shrink them so that small histories meet every boundary. */
+export interface GeometryOptions {
+  /** Independent parts of the pool; default clamp(pool size / 64 GiB, 1, 64). */
+  readonly cellCount?: number;
+  /** Blocks per allocation group; default 32768 (128 MiB), 4096 in pools under 64 GiB. */
+  readonly allocationGroupBlocks?: number;
+  /** Journal blocks per cell; default 1/4096 of the cell's size, at least 1024 (4 MiB). */
+  readonly journalRingBlocks?: number;
+  /** Entries used of a table page (at most 256, the default). */
+  readonly tableFanOut?: number;
+  /** Clusters used of a leaf (at most 256, the default). */
+  readonly leafClusters?: number;
+  /** Blocks per cell that only deletes and checkpoints may use; default the cell's share of max(min(1 GiB, 5 %), 1 %). */
+  readonly reserveBlocks?: number;
+}
+
+/** Formats the devices as one pool. The caller has proven that they may be overwritten. */
+export type FormatStore = (
+  options: {
+    readonly poolName: string;
+    readonly poolUuid: Uint8Array;
+    readonly geometry: GeometryOptions;
+  },
+  dependencies: {
+    readonly devices: readonly BlockDevice[];
+    readonly environment: StoreEnvironment;
+  },
+) => Promise<void>;
+
+/** Limits and pacing of an open store; none changes the format. */
+export interface OpenOptions {
+  /** Refuse all changes (inspection). */
+  readonly readOnly?: boolean;
+  /** Milliseconds after which the journal is written without a waiter; default 100. */
+  readonly journalTimerMs?: number;
+  /** Milliseconds after which a checkpoint starts if there are records; default 30000. */
+  readonly checkpointIntervalMs?: number;
+  /** Records after which a checkpoint starts; default 500000. */
+  readonly checkpointRecords?: number;
+}
+
+/** Recovers the pool and opens it; resolves when it serves. Rejects with StoreError `data-loss` for rot in metadata. */
+export type OpenStore = (
+  options: OpenOptions,
+  dependencies: {
+    readonly devices: readonly BlockDevice[];
+    readonly environment: StoreEnvironment;
+  },
+) => Promise<Store>;
+
+/** What a catalog record is for. */
+export type NodeKind = 'volume' | 'snapshot';
+
+/** Addresses a node by its REST id. */
+export interface NodeName {
+  readonly kind: NodeKind;
+  readonly name: string;
+}
+
+/** A node as the catalog has it now. */
+export interface NodeSummary extends NodeName {
+  /** Unique in the store while the node exists; reused later. */
+  readonly nodeId: number;
+  readonly cell: number;
+  readonly family: number;
+  /** 16 bytes; stays the volume's over a revert. */
+  readonly uuid: Uint8Array;
+  readonly sizeBlocks: number;
+  /** Milliseconds since 1970: the time of the cut for a snapshot. */
+  readonly createdMs: number;
+  /** The name of the snapshot it was made from or cut behind; undefined for a root, or if that one is deleted. */
+  readonly parentSnapshot: string | undefined;
+  /** Clones and later snapshots that descend directly from it. */
+  readonly childCount: number;
+  /** Blocks that it references. */
+  readonly referencedBlocks: number;
+  /** Attributes as given: canonical JSON of at most 3,072 bytes. The store does not look inside. */
+  readonly attributes: string;
+}
+
+/** Exact sizes of one node, computed when asked. */
+export interface NodeSpace {
+  readonly referencedBlocks: number;
+  /** Blocks that only this node references. */
+  readonly uniqueBlocks: number;
+  /** Blocks that deleting it now frees, collapsing waiting parents included. */
+  readonly reclaimableBlocks: number;
+}
+
+/** Space of the pool, in blocks. size = allocated + free; reserved and metadata are inside these. */
+export interface StoreSpace {
+  readonly sizeBlocks: number;
+  readonly freeBlocks: number;
+  /** User data and metadata, blocks waiting to be freed included. */
+  readonly allocatedBlocks: number;
+  readonly metadataBlocks: number;
+  /** Kept for deletes and checkpoints. */
+  readonly reservedBlocks: number;
+  /** Blocks that background work (free queue, walks) still has to free, as far as known. */
+  readonly pendingFreeBlocks: number;
+}
+
+/** Counters for metrics and for tests that count device work. Only grow while the store is open. */
+export interface StoreCounters {
+  readonly journalBlocksWritten: number;
+  readonly journalRecords: number;
+  readonly checkpoints: number;
+  readonly metadataPagesWritten: number;
+  readonly deviceFlushes: number;
+  readonly dataBlocksWritten: number;
+  readonly dataBlocksRead: number;
+}
+
+/** Called exactly once per I/O; null means that all of it was done. */
+export type IoCompletion = (error: StoreError | null) => void;
+
+/** A run of blocks of a volume with one state. Zero and hole read as zeros; a hole takes no space. */
+export interface AllocationExtent {
+  readonly lbn: number;
+  readonly blockCount: number;
+  readonly state: 'data' | 'hole';
+}
+
+/** Block I/O on one node. Several may be open on one node. Snapshots are read-only. */
+export interface NodeIo {
+  readonly sizeBlocks: number;
+  readonly readOnly: boolean;
+  /** Reads whole blocks; the buffer belongs to the store until completion. */
+  read(lbn: number, target: Uint8Array, done: IoCompletion): void;
+  /** Writes whole blocks; with `fua` they are durable at completion, their map records included. */
+  write(lbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void;
+  /** Gives the blocks back; they read as zeros afterwards (also after a crash, once flushed). */
+  discard(lbn: number, blockCount: number, done: IoCompletion): void;
+  /** Makes the blocks read as zeros. Unlike discard it is never skipped: it may fail with `insufficient-space`. */
+  writeZeroes(lbn: number, blockCount: number, fua: boolean, done: IoCompletion): void;
+  /** Makes durable all that completed on this volume, through any NodeIo, before this call. */
+  flush(done: IoCompletion): void;
+  /** The extents of [lbn, lbn + blockCount), in order, without gaps, at most `extentsMax` (then shorter). */
+  allocation(
+    lbn: number,
+    blockCount: number,
+    extentsMax: number,
+  ): Promise<readonly AllocationExtent[]>;
+  /** Ends after I/O under way; later I/O fails with `unavailable`. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Arguments of a new root volume. `uuid` is 16 bytes. */
+export interface CreateVolumeOptions {
+  readonly name: string;
+  readonly uuid: Uint8Array;
+  readonly sizeBlocks: number;
+  readonly attributes: string;
+}
+
+/** Arguments of a snapshot: one journal write, whatever the volume's size. */
+export interface CreateSnapshotOptions {
+  readonly name: string;
+  readonly uuid: Uint8Array;
+  readonly volume: string;
+  readonly attributes: string;
+}
+
+/** Arguments of a clone: of a snapshot, or of a volume's present content (an unnamed snapshot in the same record set). */
+export interface CreateCloneOptions {
+  readonly name: string;
+  readonly uuid: Uint8Array;
+  readonly source: NodeName;
+  /** At least the source's size. */
+  readonly sizeBlocks: number;
+  readonly attributes: string;
+}
+
+/** One open pool. */
+export interface Store {
+  readonly poolName: string;
+  readonly poolUuid: Uint8Array;
+  readonly cellCount: number;
+  /** Why the pool takes no changes, e.g. a journal hole or a failed journal write; undefined when it does. */
+  readonly readOnlyReason: string | undefined;
+
+  find(node: NodeName): NodeSummary | undefined;
+  /** All volumes and user-visible snapshots, in order of kind and name. */
+  list(kind: NodeKind): readonly NodeSummary[];
+
+  createVolume(options: CreateVolumeOptions): Promise<NodeSummary>;
+  createSnapshot(options: CreateSnapshotOptions): Promise<NodeSummary>;
+  createClone(options: CreateCloneOptions): Promise<NodeSummary>;
+  /** Grows a volume; a smaller size is `out-of-range`, the same size does nothing. */
+  resize(volume: string, sizeBlocks: number): Promise<NodeSummary>;
+  /** Replaces the attributes of a volume or snapshot. */
+  setAttributes(node: NodeName, attributes: string): Promise<NodeSummary>;
+  /**
+   * Puts a volume back to a snapshot of its own family line, in place; keeps size, uuid, name. `attributes` replaces the volume's (the layer
+   * above remembers the revert id there), in the same record. NodeIo objects of the volume must be closed first, else `failed-precondition`.
+   */
+  revert(volume: string, snapshot: string, attributes: string): Promise<NodeSummary>;
+  /** Deletes it; the space comes back in the background. NodeIo objects must be closed first. `not-found` if absent. */
+  deleteNode(node: NodeName): Promise<void>;
+
+  space(): StoreSpace;
+  nodeSpace(node: NodeName): Promise<NodeSpace>;
+  /** What deleting these snapshots together frees, in blocks; changes nothing. */
+  reclaimableBlocks(snapshots: readonly string[]): Promise<number>;
+  counters(): StoreCounters;
+
+  /** Opens block I/O; `not-found` if absent. */
+  openIo(node: NodeName): NodeIo;
+
+  /** Writes a checkpoint now and resolves when its root is durable. */
+  checkpoint(): Promise<void>;
+  /** Resolves when no walk and no free-queue work is left. */
+  drainBackgroundWork(): Promise<void>;
+  /** Drains I/O, writes a checkpoint, ends all timers. Leaves the devices open. May be called twice. */
+  close(): Promise<void>;
+  /** Stops at once without writing (a crash as far as the disk can tell). Devices stay open. */
+  destroy(): void;
+}
