@@ -1,15 +1,15 @@
 // Runs dependency-cruiser over all sources and fails when it looked at suspiciously few modules: with a parser
 // missing it reports zero modules and succeeds, which would be a check that cannot fail.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const folders = workspaces
-  .filter((workspace) => workspace !== 'tools')
-  .map((name) => `${name}/src`);
+  .map((name) => `${name}/src`)
+  .filter((folder) => existsSync(join(root, folder)));
 
 const sourceCount = folders
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }))
@@ -18,7 +18,7 @@ const sourceCount = folders
 const result = spawnSync(
   process.execPath,
   [
-    join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs'),
+    join(root, 'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs'),
     '--config',
     '.dependency-cruiser.json',
     '--output-type',
