@@ -59,6 +59,8 @@ interface Request {
   readonly kind: RequestKind;
   readonly block: number;
   readonly buffer: Uint8Array;
+  /** A write's content when it was submitted. */
+  readonly writes: readonly BlockWrite[];
   readonly fua: boolean;
   readonly flushMark: number;
   readonly fails: boolean;
@@ -174,7 +176,7 @@ export class SimDevice implements BlockDevice {
   #inFlightWrites(): BlockWrite[] {
     const writes: BlockWrite[] = [];
     for (const request of this.#inFlight) {
-      if (request.kind === 'write') writes.push(...splitBlocks(request));
+      writes.push(...request.writes);
     }
     return writes;
   }
@@ -202,10 +204,12 @@ export class SimDevice implements BlockDevice {
     }
     const fails = this.#options.failRequest?.(kind, this.#requestCount) ?? false;
     this.#requestCount++;
+    const block = offsetBytes / blockSizeBytes;
     const pending: Request = {
       kind,
-      block: offsetBytes / blockSizeBytes,
+      block,
       buffer,
+      writes: kind === 'write' ? splitBlocks(block, buffer) : [],
       fua,
       flushMark: this.#image.flushMark(),
       fails,
@@ -244,15 +248,15 @@ export class SimDevice implements BlockDevice {
   #apply(request: Request): void {
     if (request.kind === 'flush') this.#image.flushUpTo(request.flushMark);
     else if (request.kind === 'write') {
-      for (const { block, bytes } of splitBlocks(request)) this.#store(block, bytes, request.fua);
+      checkUnchanged(request);
+      for (const { block, bytes } of request.writes) this.#store(block, bytes, request.fua);
     } else this.#fillTarget(request);
   }
 
   /** A failed write leaves each block old or new; a failed read leaves rubbish; a failed flush flushes nothing. */
   #applyFailed(request: Request): void {
     if (request.kind === 'read') request.buffer.fill(0xee);
-    if (request.kind !== 'write') return;
-    for (const { block, bytes } of splitBlocks(request)) {
+    for (const { block, bytes } of request.writes) {
       if (this.#random.chance(0.5)) this.#store(block, bytes, false);
     }
   }
@@ -284,11 +288,20 @@ export class SimDevice implements BlockDevice {
   }
 }
 
-function splitBlocks(request: { block: number; buffer: Uint8Array }): BlockWrite[] {
+function splitBlocks(firstBlock: number, buffer: Uint8Array): BlockWrite[] {
   const writes: BlockWrite[] = [];
-  for (let start = 0; start < request.buffer.length; start += blockSizeBytes) {
-    const bytes = request.buffer.slice(start, start + blockSizeBytes);
-    writes.push({ block: request.block + start / blockSizeBytes, bytes });
+  for (let start = 0; start < buffer.length; start += blockSizeBytes) {
+    const bytes = buffer.slice(start, start + blockSizeBytes);
+    writes.push({ block: firstBlock + start / blockSizeBytes, bytes });
   }
   return writes;
+}
+
+/** A buffer belongs to the device until completion: a change would reach the media or not, as it pleases. */
+function checkUnchanged(request: Request): void {
+  for (const { block, bytes } of request.writes) {
+    const start = (block - request.block) * blockSizeBytes;
+    const now = request.buffer.subarray(start, start + blockSizeBytes);
+    assert(Buffer.compare(now, bytes) === 0, `the buffer of a write to block ${block} has changed`);
+  }
 }

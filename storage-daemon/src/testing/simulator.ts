@@ -1,0 +1,320 @@
+/**
+ * Runs one seed: format, then rounds of random history, each ended by a power cut, a kill or a clean close, then
+ * recovery, judgement and the next round on what was found. All choices come from the seed.
+ */
+import type { Store } from '../store/store-api.ts';
+import { History } from './history.ts';
+import {
+  hashStore,
+  judgeAllocation,
+  judgeCatalog,
+  judgeQuietContents,
+  judgeSpace,
+} from './judge-store.ts';
+import { judgeRecovery } from './oracle.ts';
+import { SeededRandom } from './seeded-random.ts';
+import type { CrashKind } from './sim-device.ts';
+import { drawConfig, type SimConfig, type SimProfile } from './sim-config.ts';
+import type { SimImage } from './sim-image.ts';
+import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedMachine, blankImages, type StoreEngine } from './simulated-machine.ts';
+import { SimulationFailure, expectHolds } from './simulation-failure.ts';
+import { StoreModel } from './store-model.ts';
+
+/** What one seed did. */
+export interface SimulationReport {
+  readonly seed: number;
+  readonly operationCount: number;
+  readonly crashCount: number;
+  readonly deviceWriteCount: number;
+  /** The message of the broken promise; undefined if all held. */
+  readonly failure: string | undefined;
+  /** Everything that happened, if asked for. */
+  readonly trace: readonly string[];
+}
+
+/** Chance per step of asking for one more operation while there is room. */
+const issueChance = 0.4;
+/** Chance per operation of a pause in which nothing is under way and everything is compared. */
+const quietChance = 0.01;
+
+interface Incarnation {
+  readonly machine: SimulatedMachine;
+  readonly store: Store;
+  readonly client: SimulatedClient;
+}
+
+/** Runs a seed of a profile. Never throws: a failure is in the report. */
+export async function simulate(
+  options: { seed: number; profile: SimProfile; keepTrace: boolean },
+  engine: StoreEngine,
+): Promise<SimulationReport> {
+  const run = new Run(options, engine);
+  let failure: string | undefined;
+  const onRejection = (reason: unknown) => {
+    failure ??= `background work failed: ${describe(reason)}`;
+  };
+  process.on('unhandledRejection', onRejection);
+  try {
+    await run.perform();
+  } catch (error) {
+    failure ??= describe(error);
+  } finally {
+    process.off('unhandledRejection', onRejection);
+  }
+  return { seed: options.seed, ...run.totals, failure, trace: run.trace };
+}
+
+class Run {
+  readonly trace: string[] = [];
+  readonly totals = { operationCount: 0, crashCount: 0, deviceWriteCount: 0 };
+  readonly #random: SeededRandom;
+  readonly #config: SimConfig;
+  readonly #engine: StoreEngine;
+  readonly #model: StoreModel;
+  readonly #addTrace: (line: string) => void;
+  #bootIndex = 0;
+  #images: readonly SimImage[];
+
+  constructor(
+    options: { seed: number; profile: SimProfile; keepTrace: boolean },
+    engine: StoreEngine,
+  ) {
+    this.#engine = engine;
+    this.#random = new SeededRandom(options.seed);
+    this.#config = drawConfig(this.#random, options.profile);
+    this.#model = new StoreModel(1 + (options.seed % 200));
+    this.#images = blankImages(this.#config.deviceSizesBlocks);
+    this.#addTrace = options.keepTrace ? (line) => this.trace.push(line) : () => {};
+    this.#addTrace(`config ${JSON.stringify(this.#config)}`);
+  }
+
+  async perform(): Promise<void> {
+    const formatting = this.#boot(false);
+    await formatting.format(this.#engine, this.#model.poolNumber, this.#config.geometry);
+    this.#images = this.#end(formatting, 'power');
+    for (let round = 0; round < this.#config.roundCount; round++) {
+      const incarnation = await this.#recover();
+      await this.#history(incarnation);
+      await this.#endRound(incarnation);
+    }
+    const last = await this.#recover();
+    await this.#finish(last);
+  }
+
+  #boot(withErrors: boolean): SimulatedMachine {
+    const { hasVolatileCache, tearsBlocks, stallChance, errorChance } = this.#config;
+    const faults = this.#random.fork();
+    return new SimulatedMachine(
+      {
+        hasVolatileCache,
+        tearsBlocks,
+        stallChance,
+        bootIndex: this.#bootIndex++,
+        trace: this.#addTrace,
+        ...(withErrors && errorChance > 0 && { failRequest: () => faults.chance(errorChance) }),
+      },
+      { images: this.#images, random: this.#random.fork() },
+    );
+  }
+
+  #end(machine: SimulatedMachine, kind: CrashKind): readonly SimImage[] {
+    for (const { counters } of machine.devices) this.totals.deviceWriteCount += counters.writes;
+    return machine.crash(kind);
+  }
+
+  /** Recovers; now and then crashes in the middle of it, or does it twice from one image to compare. */
+  async #recover(): Promise<Incarnation> {
+    for (let attempts = 0; attempts < 3 && this.#random.chance(0.15); attempts++) {
+      await this.#crashDuringRecovery();
+    }
+    const twin = this.#random.chance(0.25) ? this.#images.map((image) => image.clone()) : undefined;
+    const incarnation = await this.#open(false);
+    const { machine, store, client } = incarnation;
+    await machine.drive(
+      'judging the recovery',
+      judgeRecovery(this.#model, { store, client, random: this.#random }),
+    );
+    if (twin) await this.#compareTwin(incarnation, twin);
+    if (this.#config.errorChance === 0) return incarnation;
+    // From here on devices fail: the same image is opened again by a machine with faults.
+    const images = incarnation.machine.crash('kill');
+    this.#images = images;
+    return this.#openWithErrors();
+  }
+
+  async #open(withErrors: boolean): Promise<Incarnation> {
+    const machine = this.#boot(withErrors);
+    const store = await machine.drive('recovery', machine.open(this.#engine, this.#config.open));
+    const client = new SimulatedClient(
+      {
+        tolerance: { noSpace: this.#config.isTight, deviceErrors: withErrors },
+        trace: this.#addTrace,
+      },
+      { store, model: this.#model, random: this.#random.fork() },
+    );
+    return { machine, store, client };
+  }
+
+  async #openWithErrors(): Promise<Incarnation> {
+    for (let attempts = 0; attempts < 10; attempts++) {
+      try {
+        return await this.#open(true);
+      } catch (error) {
+        if (error instanceof SimulationFailure || !isStoreError(error)) throw error;
+        this.#addTrace(`open failed as told: ${describe(error)}`);
+        this.#images = this.#images.map((image) => image.clone());
+      }
+    }
+    return this.#open(false);
+  }
+
+  async #crashDuringRecovery(): Promise<void> {
+    const machine = this.#boot(false);
+    const opening = machine.open(this.#engine, this.#config.open);
+    opening.catch(() => {});
+    for (let steps = this.#random.below(60); steps > 0; steps--) await machine.step();
+    this.totals.crashCount++;
+    this.#addTrace('crash during recovery');
+    this.#images = this.#end(machine, this.#crashKind());
+  }
+
+  async #compareTwin(incarnation: Incarnation, images: readonly SimImage[]): Promise<void> {
+    const { machine, store, client } = incarnation;
+    const hash = await machine.drive('hashing', hashStore(this.#model, store, client));
+    const own = this.#images;
+    this.#images = images;
+    const twin = await this.#open(false);
+    this.#images = own;
+    const twinHash = await twin.machine.drive(
+      'hashing the twin',
+      hashStore(this.#model, twin.store, twin.client),
+    );
+    twin.machine.crash('kill');
+    expectHolds(hash === twinHash, () => 'two recoveries of one image differ');
+  }
+
+  async #history(incarnation: Incarnation): Promise<void> {
+    const { machine, client } = incarnation;
+    const history = new History(this.#config.history, {
+      client,
+      model: this.#model,
+      random: this.#random.fork(),
+    });
+    const random = this.#random;
+    let pendingMax = this.#config.pendingMax;
+    while (client.operationCount < this.#config.operationsPerRound) {
+      if (client.sawDeviceError && random.chance(0.05)) break;
+      if (client.pendingCount < pendingMax && random.chance(issueChance)) {
+        history.issueOne();
+        if (random.chance(0.02)) pendingMax = random.between(1, this.#config.pendingMax);
+        await machine.settle();
+        client.checkFailure();
+        if (random.chance(quietChance) && this.#config.errorChance === 0)
+          await this.#quiet(incarnation);
+        continue;
+      }
+      const ran = await machine.step();
+      client.checkFailure();
+      expectHolds(ran || client.pendingCount === 0, () => `stuck: ${client.describePending()}`);
+    }
+    this.totals.operationCount += client.operationCount;
+  }
+
+  /** Lets everything end, compares all of it, and sometimes asks the offline checker. */
+  async #quiet(incarnation: Incarnation): Promise<void> {
+    const { machine, store, client } = incarnation;
+    await this.#awaitAnswers(incarnation);
+    const random = this.#random;
+    await machine.drive(
+      'comparing',
+      (async () => {
+        const contents = await judgeQuietContents(this.#model, client);
+        judgeCatalog(this.#model, store);
+        await judgeSpace(this.#model, { store, contents, random });
+        await judgeAllocation(store, contents);
+      })(),
+    );
+  }
+
+  async #awaitAnswers({ machine, client }: Incarnation): Promise<void> {
+    await machine.settle();
+    for (let steps = 0; client.pendingCount > 0; steps++) {
+      const ran = await machine.step();
+      client.checkFailure();
+      expectHolds(
+        client.pendingCount === 0 || (ran && steps < 400_000),
+        () => `never answered: ${client.describePending()}`,
+      );
+    }
+  }
+
+  async #endRound(incarnation: Incarnation): Promise<void> {
+    if (this.#config.errorChance === 0 && this.#random.chance(this.#config.cleanChance)) {
+      await this.#closeCleanly(incarnation);
+      return;
+    }
+    const kind = this.#crashKind();
+    this.totals.crashCount++;
+    this.#addTrace(`crash: ${kind}`);
+    this.#images = this.#end(incarnation.machine, kind);
+  }
+
+  async #closeCleanly(incarnation: Incarnation): Promise<void> {
+    const { machine, store, client } = incarnation;
+    await this.#awaitAnswers(incarnation);
+    for (const node of this.#model.live('volume')) {
+      client.flush(node);
+    }
+    await this.#awaitAnswers(incarnation);
+    await machine.drive('closing', client.closeAll());
+    await machine.drive('closing', store.close());
+    this.#addTrace('closed');
+    this.#images = this.#end(machine, 'power');
+    await this.#checkOffline('after a clean close');
+  }
+
+  /** At the end: background work is drained, the checker is asked, everything is deleted, and all space is back. */
+  async #finish(incarnation: Incarnation): Promise<void> {
+    const { machine, store, client } = incarnation;
+    const drive = async (what: string, promise: Promise<unknown>) => machine.drive(what, promise);
+    await drive('draining', store.drainBackgroundWork());
+    await drive('checkpoint', store.checkpoint());
+    await this.#quiet(incarnation);
+    await drive('closing', client.closeAll());
+    await drive('closing', store.close());
+    this.#images = this.#end(machine, 'power');
+    await this.#checkOffline('at the end');
+  }
+
+  async #checkOffline(when: string): Promise<void> {
+    const machine = new SimulatedMachine(
+      {
+        hasVolatileCache: this.#config.hasVolatileCache,
+        tearsBlocks: false,
+        stallChance: 0,
+        trace: this.#addTrace,
+        bootIndex: this.#bootIndex,
+      },
+      { images: this.#images.map((image) => image.clone()), random: new SeededRandom(1) },
+    );
+    const findings = await machine.drive('checking', this.#engine.checkPool(machine.devices));
+    machine.crash('kill');
+    expectHolds(findings.length === 0, () => `the checker found ${when}: ${findings.join('; ')}`);
+  }
+
+  #crashKind(): CrashKind {
+    return this.#random.chance(0.6) ? 'power' : 'kill';
+  }
+}
+
+function isStoreError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'StoreError';
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? '' : `\ncaused by ${describe(error.cause)}`;
+  const text = error instanceof SimulationFailure ? error.message : (error.stack ?? error.message);
+  return text + cause;
+}
