@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { blockSizeBytes } from '../units.ts';
+import { blockSizeBytes } from '../../units.ts';
 import { TornBlocks, decodeBlock, encodeBlock } from './block-content.ts';
 
 const identity = { pool: 3, volume: 7, lbn: 11, token: 1234 };

@@ -2,14 +2,14 @@
  * A small pool with shrunk geometry that exhaustive runs start from: a volume `a` with own, shared and unmapped blocks,
  * its snapshot `s`, and `c`, a clone of `s` with blocks of its own.
  */
-import type { GeometryOptions, Store } from '../store/store-api.ts';
-import { SeededRandom } from './seeded-random.ts';
-import type { SimDeviceOptions } from './sim-device.ts';
-import type { SimImage } from './sim-image.ts';
+import type { GeometryOptions, Store } from '../../store/store-api.ts';
+import { SeededRandom } from '../seeded-random.ts';
+import type { SimDeviceOptions } from '../sim-device.ts';
+import type { SimImage } from '../sim-image.ts';
 import { SimulatedClient, type ClientTolerance } from './simulated-client.ts';
 import { SimulatedMachine, blankImages, type StoreEngine } from './simulated-machine.ts';
-import { expectHolds } from './simulation-failure.ts';
-import { StoreModel } from './store-model.ts';
+import { expectHolds } from '../model/simulation-failure.ts';
+import { StoreModel } from '../model/store-model.ts';
 
 /** Geometry in which a few operations meet every boundary. */
 const smallGeometry: GeometryOptions = {

@@ -8,7 +8,7 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { NodeKind, NodeName } from '../store/store-api.ts';
+import type { NodeKind, NodeName } from '../../store/store-api.ts';
 import { TornBlocks } from './block-content.ts';
 import { WriteRegister, type WriteEntry } from './write-register.ts';
 

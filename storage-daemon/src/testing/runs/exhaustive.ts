@@ -7,12 +7,12 @@
  * the model. Afterwards all subsets of these writes (or a sample, if they are many) are tried, equal states only once.
  */
 import { sequenceOperations, type SequenceOperation } from './exhaustive-operations.ts';
-import { judgeRecovery } from './oracle.ts';
-import { SeededRandom } from './seeded-random.ts';
-import type { BlockWrite, SimImage } from './sim-image.ts';
+import { judgeRecovery } from '../model/oracle.ts';
+import { SeededRandom } from '../seeded-random.ts';
+import type { BlockWrite, SimImage } from '../sim-image.ts';
 import type { StoreEngine } from './simulated-machine.ts';
 import { answered, openBench, preparePool, type SmallPool } from './small-pool.ts';
-import type { StoreModel } from './store-model.ts';
+import type { StoreModel } from '../model/store-model.ts';
 
 /** What a run of sequences did. */
 export interface ExhaustiveReport {

@@ -1,7 +1,7 @@
 /** The operations whose sequences are tried exhaustively, on the pool that `exhaustive.ts` prepares. */
-import type { NodeKind } from '../store/store-api.ts';
+import type { NodeKind } from '../../store/store-api.ts';
 import type { SimulatedClient } from './simulated-client.ts';
-import type { ModelNode, StoreModel } from './store-model.ts';
+import type { ModelNode, StoreModel } from '../model/store-model.ts';
 
 /** One operation; it does nothing when its object is absent or busy (an earlier one deleted it, say). */
 export interface SequenceOperation {

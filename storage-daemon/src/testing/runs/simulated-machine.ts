@@ -2,19 +2,19 @@
  * A machine that runs the store on simulated devices: it boots from the images that the last crash left, runs one step
  * at a time, and dies when told to.
  */
-import type { DeviceError } from '../device/block-device.ts';
+import type { DeviceError } from '../../device/block-device.ts';
 import type {
   FormatStore,
   GeometryOptions,
   OpenOptions,
   OpenStore,
   Store,
-} from '../store/store-api.ts';
-import type { SeededRandom } from './seeded-random.ts';
-import { SeededScheduler, drainMicrotasks } from './seeded-scheduler.ts';
-import { SimDevice, type CrashKind, type SimDeviceOptions } from './sim-device.ts';
-import { SimImage } from './sim-image.ts';
-import { SimulationFailure } from './simulation-failure.ts';
+} from '../../store/store-api.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { SeededScheduler, drainMicrotasks } from '../seeded-scheduler.ts';
+import { SimDevice, type CrashKind, type SimDeviceOptions } from '../sim-device.ts';
+import { SimImage } from '../sim-image.ts';
+import { SimulationFailure } from '../model/simulation-failure.ts';
 
 /** The code under test. */
 export interface StoreEngine {

@@ -45,19 +45,22 @@ export class ModelSpaceCounter {
     const before = union([...this.#tokens.values()]);
     const after = union([...remaining].map((node) => this.#tokens.get(node)!));
     const atMost = before.size - after.size;
-    const visible = (set: Iterable<ModelNode>) =>
-      union(
-        [...set].filter((node) => node.state !== 'hidden').map((node) => this.#tokens.get(node)!),
-      );
-    const trimmedBefore = visible(this.#tokens.keys());
     let atLeast = 0;
-    for (const token of trimmedBefore) if (!after.has(token)) atLeast++;
+    for (const token of this.#visible()) if (!after.has(token)) atLeast++;
     return { atLeast, atMost };
   }
 
-  /** All blocks that hold user data, those of hidden nodes included. */
-  dataBlocks(): number {
-    return union([...this.#tokens.values()]).size;
+  /** Blocks that hold user data; at least those of visible nodes, at most those of hidden ones too. */
+  dataBlocks(): { atLeast: number; atMost: number } {
+    return {
+      atLeast: this.#visible().size,
+      atMost: union([...this.#tokens.values()]).size,
+    };
+  }
+
+  #visible(): TokenSet {
+    const nodes = [...this.#tokens.keys()].filter((node) => node.state !== 'hidden');
+    return union(nodes.map((node) => this.#tokens.get(node)!));
   }
 }
 

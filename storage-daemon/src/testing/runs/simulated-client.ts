@@ -7,15 +7,15 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { NodeIo, NodeName, NodeSummary, Store } from '../store/store-api.ts';
-import { StoreError, type StoreErrorKind } from '../store/store-error.ts';
-import { blockSizeBytes } from '../units.ts';
-import { encodeBlock } from './block-content.ts';
-import { judgeCut, judgeRead, type BlockReading } from './judge-content.ts';
-import type { SeededRandom } from './seeded-random.ts';
-import { SimulationFailure, expectHolds } from './simulation-failure.ts';
-import type { ModelNode, PendingChange, StoreModel } from './store-model.ts';
-import type { WriteEntry } from './write-register.ts';
+import type { NodeIo, NodeName, NodeSummary, Store } from '../../store/store-api.ts';
+import { StoreError, type StoreErrorKind } from '../../store/store-error.ts';
+import { blockSizeBytes } from '../../units.ts';
+import { encodeBlock } from '../model/block-content.ts';
+import { judgeCut, judgeRead, type BlockReading } from '../model/judge-content.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { SimulationFailure, expectHolds } from '../model/simulation-failure.ts';
+import type { ModelNode, PendingChange, StoreModel } from '../model/store-model.ts';
+import type { WriteEntry } from '../model/write-register.ts';
 
 /** What is allowed to go wrong in this run. */
 export interface ClientTolerance {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { blockSizeBytes } from '../units.ts';
+import { blockSizeBytes } from '../../units.ts';
 import { encodeBlock } from './block-content.ts';
 import { judgeCut, judgeRead, judgeRecovered, type BlockReading } from './judge-content.ts';
 import { StoreModel, type ModelNode } from './store-model.ts';

@@ -2,7 +2,7 @@
  * Runs one seed: format, then rounds of random history, each ended by a power cut, a kill or a clean close, then
  * recovery, judgement and the next round on what was found. All choices come from the seed.
  */
-import type { Store } from '../store/store-api.ts';
+import type { Store } from '../../store/store-api.ts';
 import { History } from './history.ts';
 import {
   hashStore,
@@ -10,16 +10,17 @@ import {
   judgeCatalog,
   judgeQuietContents,
   judgeSpace,
-} from './judge-store.ts';
-import { judgeRecovery } from './oracle.ts';
-import { SeededRandom } from './seeded-random.ts';
-import type { CrashKind } from './sim-device.ts';
+  judgeUsedBlocks,
+} from '../model/judge-store.ts';
+import { judgeRecovery } from '../model/oracle.ts';
+import { SeededRandom } from '../seeded-random.ts';
+import type { CrashKind } from '../sim-device.ts';
 import { drawConfig, type SimConfig, type SimProfile } from './sim-config.ts';
-import type { SimImage } from './sim-image.ts';
+import type { SimImage } from '../sim-image.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedMachine, blankImages, type StoreEngine } from './simulated-machine.ts';
-import { SimulationFailure, expectHolds } from './simulation-failure.ts';
-import { StoreModel } from './store-model.ts';
+import { SimulationFailure, expectHolds } from '../model/simulation-failure.ts';
+import { StoreModel } from '../model/store-model.ts';
 
 /** What one seed did. */
 export interface SimulationReport {
@@ -210,8 +211,9 @@ class Run {
         if (random.chance(0.02)) pendingMax = random.between(1, this.#config.pendingMax);
         await machine.settle();
         client.checkFailure();
-        if (random.chance(quietChance) && this.#config.errorChance === 0)
-          await this.#quiet(incarnation);
+        if (random.chance(quietChance) && this.#config.errorChance === 0) {
+          await this.#quiet(incarnation, random.chance(0.5));
+        }
         continue;
       }
       const ran = await machine.step();
@@ -221,11 +223,12 @@ class Run {
     this.totals.operationCount += client.operationCount;
   }
 
-  /** Lets everything end, compares all of it, and sometimes asks the offline checker. */
-  async #quiet(incarnation: Incarnation): Promise<void> {
+  /** Lets everything end and compares all of it; with background work done, the count of blocks in use too. */
+  async #quiet(incarnation: Incarnation, isDrained: boolean): Promise<void> {
     const { machine, store, client } = incarnation;
     await this.#awaitAnswers(incarnation);
     const random = this.#random;
+    if (isDrained) await machine.drive('draining', store.drainBackgroundWork());
     await machine.drive(
       'comparing',
       (async () => {
@@ -233,6 +236,7 @@ class Run {
         judgeCatalog(this.#model, store);
         await judgeSpace(this.#model, { store, contents, random });
         await judgeAllocation(store, contents);
+        if (isDrained) judgeUsedBlocks(this.#model, store, contents);
       })(),
     );
   }
@@ -277,14 +281,28 @@ class Run {
   /** At the end: background work is drained, the checker is asked, everything is deleted, and all space is back. */
   async #finish(incarnation: Incarnation): Promise<void> {
     const { machine, store, client } = incarnation;
-    const drive = async (what: string, promise: Promise<unknown>) => machine.drive(what, promise);
-    await drive('draining', store.drainBackgroundWork());
-    await drive('checkpoint', store.checkpoint());
-    await this.#quiet(incarnation);
-    await drive('closing', client.closeAll());
-    await drive('closing', store.close());
+    await this.#quiet(incarnation, true);
+    await machine.drive('checkpoint', store.checkpoint());
+    await machine.drive('closing', client.closeAll());
+    await machine.drive('closing', store.close());
     this.#images = this.#end(machine, 'power');
     await this.#checkOffline('at the end');
+    await this.#deleteEverything(await this.#open(false));
+  }
+
+  /** Deletes all nodes in any order: all their blocks come back. */
+  async #deleteEverything(incarnation: Incarnation): Promise<void> {
+    const { machine, store, client } = incarnation;
+    const nodes = [...this.#model.live('volume'), ...this.#model.live('snapshot')];
+    while (nodes.length > 0) {
+      const [node] = nodes.splice(this.#random.below(nodes.length), 1);
+      client.deleteNode(node!);
+      if (this.#random.chance(0.5)) await machine.step();
+    }
+    await this.#quiet(incarnation, true);
+    await machine.drive('closing', store.close());
+    this.#images = this.#end(machine, 'power');
+    await this.#checkOffline('after deleting everything');
   }
 
   async #checkOffline(when: string): Promise<void> {

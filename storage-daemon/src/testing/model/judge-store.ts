@@ -1,11 +1,11 @@
 /** Compares what a store says of itself (catalog, sizes, allocation) with the reference model. Nothing may be under way. */
 import { createHash } from 'node:crypto';
 
-import type { NodeSummary, Store } from '../store/store-api.ts';
+import type { NodeSummary, Store } from '../../store/store-api.ts';
 import { judgeRead, type BlockReading } from './judge-content.ts';
 import { ModelSpaceCounter } from './model-space.ts';
-import type { SeededRandom } from './seeded-random.ts';
-import { nameOf, type SimulatedClient } from './simulated-client.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { nameOf, type SimulatedClient } from '../runs/simulated-client.ts';
 import { expectHolds } from './simulation-failure.ts';
 import type { ModelNode, StoreModel } from './store-model.ts';
 
@@ -109,9 +109,22 @@ export async function judgeSpace(
     sizeBlocks === allocatedBlocks + freeBlocks,
     () => `space: ${sizeBlocks} blocks are not ${allocatedBlocks} allocated and ${freeBlocks} free`,
   );
+  const { atLeast: dataBlocks } = counter.dataBlocks();
   expectHolds(
-    allocatedBlocks >= counter.dataBlocks(),
-    () => `space: ${allocatedBlocks} blocks are allocated, ${counter.dataBlocks()} hold data`,
+    allocatedBlocks >= dataBlocks,
+    () => `space: ${allocatedBlocks} blocks are allocated, ${dataBlocks} hold data`,
+  );
+}
+
+/** Blocks in use when no background work is left: exactly those that some node references, and metadata. */
+export function judgeUsedBlocks(model: StoreModel, store: Store, contents: Contents): void {
+  const { allocatedBlocks, metadataBlocks, pendingFreeBlocks } = store.space();
+  const { atLeast, atMost } = new ModelSpaceCounter(model, contents).dataBlocks();
+  const dataBlocks = allocatedBlocks - metadataBlocks;
+  expectHolds(pendingFreeBlocks === 0, () => `${pendingFreeBlocks} blocks still wait to be freed`);
+  expectHolds(
+    dataBlocks >= atLeast && dataBlocks <= atMost,
+    () => `space: ${dataBlocks} blocks hold data, by count ${atLeast} to ${atMost}`,
   );
 }
 

@@ -3,11 +3,11 @@
  * 0 to 64 blocks from full, where deletes must always succeed.
  */
 import { History, usualWeights } from './history.ts';
-import { judgeRecovery } from './oracle.ts';
-import { SeededRandom } from './seeded-random.ts';
-import type { SimImage } from './sim-image.ts';
+import { judgeRecovery } from '../model/oracle.ts';
+import { SeededRandom } from '../seeded-random.ts';
+import type { SimImage } from '../sim-image.ts';
 import type { StoreEngine } from './simulated-machine.ts';
-import { expectHolds } from './simulation-failure.ts';
+import { expectHolds } from '../model/simulation-failure.ts';
 import { answered, openBench, preparePool, type Bench, type SmallPool } from './small-pool.ts';
 
 /** What a run of scenarios did. */

@@ -2,9 +2,9 @@
  * Seeded random histories: which operation comes next, on what. Few blocks are hot, so that reads, writes, discards,
  * FUA and flushes overlap on the same blocks all the time; few names are used, so that names come back.
  */
-import type { SeededRandom } from './seeded-random.ts';
+import type { SeededRandom } from '../seeded-random.ts';
 import type { BlockRange, SimulatedClient } from './simulated-client.ts';
-import type { ModelNode, StoreModel } from './store-model.ts';
+import type { ModelNode, StoreModel } from '../model/store-model.ts';
 
 /** Relative frequency of each operation. */
 export interface OperationWeights {

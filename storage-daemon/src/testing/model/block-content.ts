@@ -8,7 +8,7 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { blockSizeBytes } from '../units.ts';
+import { blockSizeBytes } from '../../units.ts';
 
 const sectorSizeBytes = 512;
 const sectorWords = sectorSizeBytes / 4;

@@ -1,7 +1,7 @@
 /** What a seed stands for: devices, geometry, pacing, history and crashes of one run, drawn from a profile. */
-import type { GeometryOptions, OpenOptions } from '../store/store-api.ts';
+import type { GeometryOptions, OpenOptions } from '../../store/store-api.ts';
 import { usualWeights, type HistoryOptions, type OperationWeights } from './history.ts';
-import type { SeededRandom } from './seeded-random.ts';
+import type { SeededRandom } from '../seeded-random.ts';
 
 /** Everything that is drawn once per run. */
 export interface SimConfig {

@@ -5,11 +5,11 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { Store } from '../store/store-api.ts';
+import type { Store } from '../../store/store-api.ts';
 import { judgeCut, judgeRecovered, type BlockReading } from './judge-content.ts';
 import { judgeAllocation, judgeCatalog, judgeSpace } from './judge-store.ts';
-import type { SeededRandom } from './seeded-random.ts';
-import { checkSummary, nameOf, type SimulatedClient } from './simulated-client.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { checkSummary, nameOf, type SimulatedClient } from '../runs/simulated-client.ts';
 import { expectHolds } from './simulation-failure.ts';
 import type { ModelNode, StoreModel } from './store-model.ts';
 
