@@ -5,7 +5,8 @@ import type { NodeSummary, Store } from '../../store/store-api.ts';
 import { judgeRead, type BlockReading } from './judge-content.ts';
 import { ModelSpaceCounter } from './model-space.ts';
 import type { SeededRandom } from '../seeded-random.ts';
-import { nameOf, type SimulatedClient } from '../runs/simulated-client.ts';
+import { nameOf } from './node-summary.ts';
+import type { SimulatedClient } from '../runs/simulated-client.ts';
 import { expectHolds } from './simulation-failure.ts';
 import type { ModelNode, StoreModel } from './store-model.ts';
 
@@ -21,7 +22,7 @@ export async function judgeQuietContents(
   const beganAt = model.tick();
   for (const node of model.nodes) {
     if (node.state !== 'live') continue;
-    const readings = await client.readAll(node);
+    const readings = await client.session.readAll(node);
     contents.set(node, judgeReadings(model, node, { readings, beganAt }));
   }
   return contents;
@@ -168,7 +169,7 @@ export async function hashStore(
       hash.update(JSON.stringify(await store.nodeSpace(summary)));
       const node = model.find(summary);
       if (!node) continue;
-      for (const { bytes } of await client.readAll(node)) hash.update(bytes);
+      for (const { bytes } of await client.session.readAll(node)) hash.update(bytes);
     }
   }
   return hash.digest('hex');

@@ -9,7 +9,8 @@ import type { Store } from '../../store/store-api.ts';
 import { judgeCut, judgeRecovered, type BlockReading } from './judge-content.ts';
 import { judgeAllocation, judgeCatalog, judgeSpace } from './judge-store.ts';
 import type { SeededRandom } from '../seeded-random.ts';
-import { checkSummary, nameOf, type SimulatedClient } from '../runs/simulated-client.ts';
+import { checkSummary, nameOf } from './node-summary.ts';
+import type { SimulatedClient } from '../runs/simulated-client.ts';
 import { expectHolds } from './simulation-failure.ts';
 import type { ModelNode, StoreModel } from './store-model.ts';
 
@@ -28,7 +29,7 @@ export async function judgeRecovery(
   for (const node of model.nodes) {
     if (node.state !== 'live') continue;
     decideScalars(model, store, node);
-    readings.set(node, await client.readAll(node));
+    readings.set(node, await client.session.readAll(node));
   }
   const contents = judgeContents(model, readings, reverted);
   finishDeletes(model, store);

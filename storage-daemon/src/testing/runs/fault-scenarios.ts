@@ -149,13 +149,17 @@ async function runHistory(bench: Bench, seed: number): Promise<number> {
     { client, model, random: new SeededRandom(seed) },
   );
   const random = new SeededRandom(seed + 1000);
-  for (let tries = 0; client.operationCount < errorHistoryOperations && tries < 200; tries++) {
+  for (
+    let tries = 0;
+    client.session.operationCount < errorHistoryOperations && tries < 200;
+    tries++
+  ) {
     history.issueOne();
     await machine.settle();
     if (random.chance(0.6)) await answered(bench);
   }
   await answered(bench);
-  return client.operationCount;
+  return client.session.operationCount;
 }
 
 /** Fills the pool, frees a few blocks, deletes everything in some order with a crash between, and fills it again. */
@@ -174,7 +178,7 @@ async function deleteWhenFull(
   const { model } = pool;
   let bench = await openBench(options, engine, { images: [pool.image], model });
   const reopen = async () => {
-    report.operationCount += bench.client.operationCount;
+    report.operationCount += bench.client.session.operationCount;
     report.crashCount++;
     const images = bench.machine.crash(random.pick(['power', 'kill'] as const));
     bench = await openBench(options, engine, { images, model });
@@ -199,7 +203,7 @@ async function deleteWhenFull(
     () => `after deleting everything ${secondFill} blocks fit, before ${firstFill} did`,
   );
   await reopen();
-  report.operationCount += bench.client.operationCount;
+  report.operationCount += bench.client.session.operationCount;
   bench.machine.crash('kill');
 }
 
@@ -211,21 +215,24 @@ function countNodes({ model }: Bench): number {
 async function fill(bench: Bench, random: SeededRandom): Promise<number> {
   const { client, model } = bench;
   let written = 0;
-  for (let volumeIndex = 0; client.noSpaceCount < 3 && volumeIndex < 40; volumeIndex++) {
+  for (let volumeIndex = 0; client.session.noSpaceCount < 3 && volumeIndex < 40; volumeIndex++) {
     const name = `fill${volumeIndex}`;
     client.createVolume({ name, sizeBlocks: 64, attributes: '{}' });
     await answered(bench);
     const volume = model.find({ kind: 'volume', name });
     if (!volume) continue;
-    for (let lbn = 0; lbn < volume.sizeBlocks && client.noSpaceCount < 3; lbn++) {
-      const refusals = client.noSpaceCount;
+    for (let lbn = 0; lbn < volume.sizeBlocks && client.session.noSpaceCount < 3; lbn++) {
+      const refusals = client.session.noSpaceCount;
       client.write(volume, { lbn, blockCount: 1 }, random.chance(0.1));
       await answered(bench);
-      if (client.noSpaceCount === refusals) written++;
+      if (client.session.noSpaceCount === refusals) written++;
     }
   }
-  expectHolds(client.noSpaceCount > 0, () => `the pool took ${written} blocks and is not full`);
-  client.noSpaceCount = 0;
+  expectHolds(
+    client.session.noSpaceCount > 0,
+    () => `the pool took ${written} blocks and is not full`,
+  );
+  client.session.noSpaceCount = 0;
   return written;
 }
 

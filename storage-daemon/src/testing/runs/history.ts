@@ -24,6 +24,7 @@ export interface OperationWeights {
   setAttributes: number;
   verify: number;
   checkpoint: number;
+  misuse: number;
 }
 
 /** Shape of a history. */
@@ -57,6 +58,7 @@ export const usualWeights: OperationWeights = {
   setAttributes: 2,
   verify: 1,
   checkpoint: 1.5,
+  misuse: 0.5,
 };
 
 /** Share of I/O that goes to the hot blocks. */
@@ -123,6 +125,7 @@ export class History {
         this.#client.verify(node),
       ),
     checkpoint: () => this.#client.checkpoint(),
+    misuse: (volumes) => this.#on(open(free(volumes)), (volume) => this.#client.misuse(volume)),
   };
 
   #createVolume(): void {

@@ -7,23 +7,17 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { NodeIo, NodeName, NodeSummary, Store } from '../../store/store-api.ts';
+import type { NodeSummary, Store } from '../../store/store-api.ts';
 import { StoreError, type StoreErrorKind } from '../../store/store-error.ts';
 import { blockSizeBytes } from '../../units.ts';
 import { encodeBlock } from '../model/block-content.ts';
-import { judgeCut, judgeRead, type BlockReading } from '../model/judge-content.ts';
-import type { SeededRandom } from '../seeded-random.ts';
+import { judgeCut, judgeRead } from '../model/judge-content.ts';
+import { checkSummary, nameOf } from '../model/node-summary.ts';
 import { SimulationFailure, expectHolds } from '../model/simulation-failure.ts';
-import type { ModelNode, PendingChange, StoreModel } from '../model/store-model.ts';
+import type { ModelNode, StoreModel } from '../model/store-model.ts';
 import type { WriteEntry } from '../model/write-register.ts';
-
-/** What is allowed to go wrong in this run. */
-export interface ClientTolerance {
-  /** The pool is small enough to fill up: `insufficient-space` is an answer, and a discard may be skipped. */
-  readonly noSpace: boolean;
-  /** The devices fail requests: any operation may fail, and is then uncertain. */
-  readonly deviceErrors: boolean;
-}
+import type { SeededRandom } from '../seeded-random.ts';
+import { ClientSession, type ClientTolerance } from './client-session.ts';
 
 /** A range of blocks. */
 export interface BlockRange {
@@ -31,54 +25,21 @@ export interface BlockRange {
   readonly blockCount: number;
 }
 
-interface OpenVolume {
-  readonly io: NodeIo;
-  pendingCount: number;
-}
-
-/** Blocks per read when a whole node is read. */
-const readBlocksMax = 32;
-
 /** The users of one incarnation of a store. */
 export class SimulatedClient {
-  /** Operations under way. */
-  get pendingCount(): number {
-    return this.#pending.size;
-  }
-  /** Operations asked for so far. */
-  operationCount = 0;
-  /** A device error has reached a client: the incarnation should end soon. */
-  sawDeviceError = false;
-  /** `insufficient-space` answers. */
-  noSpaceCount = 0;
+  readonly session: ClientSession;
   readonly #store: Store;
   readonly #model: StoreModel;
-  readonly #tolerance: ClientTolerance;
-  readonly #trace: (line: string) => void;
   readonly #random: SeededRandom;
-  readonly #open = new Map<ModelNode, OpenVolume>();
-  readonly #pending = new Map<number, string>();
-  #failure: Error | undefined;
 
   constructor(
     options: { tolerance: ClientTolerance; trace: (line: string) => void },
     dependencies: { store: Store; model: StoreModel; random: SeededRandom },
   ) {
-    this.#tolerance = options.tolerance;
-    this.#trace = options.trace;
+    this.session = new ClientSession(options, dependencies);
     this.#store = dependencies.store;
     this.#model = dependencies.model;
     this.#random = dependencies.random;
-  }
-
-  /** Throws what an answer revealed. */
-  checkFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  /** What has no answer yet, for messages. */
-  describePending(): string {
-    return [...this.#pending.values()].slice(0, 8).join('; ');
   }
 
   write(volume: ModelNode, range: BlockRange, fua: boolean): void {
@@ -97,7 +58,7 @@ export class SimulatedClient {
     }
     const entries = this.#addEntries(volume, range, (index) => firstToken + index);
     const what = `write ${volume.name} ${range.lbn}+${range.blockCount} t${firstToken}${fua ? ' fua' : ''}`;
-    this.#io(volume, what, (io, done) => io.write(range.lbn, source, fua, done), {
+    this.session.submitIo(volume, what, (io, done) => io.write(range.lbn, source, fua, done), {
       succeeded: () => answer(entries, this.#model.tick(), fua),
       failed: () => answerUncertain(entries, this.#model.tick()),
     });
@@ -106,27 +67,37 @@ export class SimulatedClient {
   discard(volume: ModelNode, range: BlockRange): void {
     const entries = this.#addEntries(volume, range, () => 0);
     const what = `discard ${volume.name} ${range.lbn}+${range.blockCount}`;
-    this.#io(volume, what, (io, done) => io.discard(range.lbn, range.blockCount, done), {
-      succeeded: () => {
-        if (this.#tolerance.noSpace) answerUncertain(entries, this.#model.tick());
-        else answer(entries, this.#model.tick(), false);
+    this.session.submitIo(
+      volume,
+      what,
+      (io, done) => io.discard(range.lbn, range.blockCount, done),
+      {
+        succeeded: () => {
+          if (this.session.tolerance.noSpace) answerUncertain(entries, this.#model.tick());
+          else answer(entries, this.#model.tick(), false);
+        },
+        failed: () => answerUncertain(entries, this.#model.tick()),
       },
-      failed: () => answerUncertain(entries, this.#model.tick()),
-    });
+    );
   }
 
   writeZeroes(volume: ModelNode, range: BlockRange, fua: boolean): void {
     const entries = this.#addEntries(volume, range, () => 0);
     const what = `zero ${volume.name} ${range.lbn}+${range.blockCount}${fua ? ' fua' : ''}`;
-    this.#io(volume, what, (io, done) => io.writeZeroes(range.lbn, range.blockCount, fua, done), {
-      succeeded: () => answer(entries, this.#model.tick(), fua),
-      failed: () => answerUncertain(entries, this.#model.tick()),
-    });
+    this.session.submitIo(
+      volume,
+      what,
+      (io, done) => io.writeZeroes(range.lbn, range.blockCount, fua, done),
+      {
+        succeeded: () => answer(entries, this.#model.tick(), fua),
+        failed: () => answerUncertain(entries, this.#model.tick()),
+      },
+    );
   }
 
   flush(volume: ModelNode): void {
     const covered = this.#model.answeredEntries(volume);
-    this.#io(volume, `flush ${volume.name}`, (io, done) => io.flush(done), {
+    this.session.submitIo(volume, `flush ${volume.name}`, (io, done) => io.flush(done), {
       succeeded: () => {
         for (const entry of covered) entry.isDurable = true;
       },
@@ -138,7 +109,7 @@ export class SimulatedClient {
     const target = new Uint8Array(range.blockCount * blockSizeBytes).fill(0xdd);
     const beganAt = this.#model.tick();
     const what = `read ${volume.name} ${range.lbn}+${range.blockCount}`;
-    this.#io(volume, what, (io, done) => io.read(range.lbn, target, done), {
+    this.session.submitIo(volume, what, (io, done) => io.read(range.lbn, target, done), {
       succeeded: () => {
         for (let index = 0; index < range.blockCount; index++) {
           const bytes = target.subarray(index * blockSizeBytes, (index + 1) * blockSizeBytes);
@@ -192,7 +163,7 @@ export class SimulatedClient {
 
   resize(volume: ModelNode, sizeBlocks: number): void {
     volume.isLocked = true;
-    this.#control(`resize ${volume.name} to ${sizeBlocks}`, {
+    this.session.control(`resize ${volume.name} to ${sizeBlocks}`, {
       change: { type: 'resize', node: volume, sizeBlocks },
       call: () => this.#store.resize(volume.name, sizeBlocks),
       succeeded: (summary) => {
@@ -212,7 +183,7 @@ export class SimulatedClient {
 
   setAttributes(node: ModelNode, attributes: string): void {
     node.isLocked = true;
-    this.#control(`attributes of ${node.name}: ${attributes}`, {
+    this.session.control(`attributes of ${node.name}: ${attributes}`, {
       change: { type: 'attributes', node, attributes },
       call: () => this.#store.setAttributes(nameOf(node), attributes),
       succeeded: (summary) => {
@@ -232,10 +203,10 @@ export class SimulatedClient {
     volume.isLocked = true;
     volume.refusesIo = true;
     snapshot.pinCount++;
-    this.#control(`revert ${volume.name} to ${snapshot.name}`, {
+    this.session.control(`revert ${volume.name} to ${snapshot.name}`, {
       change: { type: 'revert', node: volume, snapshot, attributes },
       call: async () => {
-        await this.#close(volume);
+        await this.session.close(volume);
         return this.#store.revert(volume.name, snapshot.name, attributes);
       },
       succeeded: (summary) => {
@@ -256,10 +227,10 @@ export class SimulatedClient {
 
   deleteNode(node: ModelNode): void {
     node.isLocked = true;
-    this.#control(`delete ${node.kind} ${node.name}`, {
+    this.session.control(`delete ${node.kind} ${node.name}`, {
       change: { type: 'delete', node },
       call: async () => {
-        await this.#close(node);
+        await this.session.close(node);
         await this.#store.deleteNode(nameOf(node));
       },
       succeeded: () => this.#model.applyDelete(node),
@@ -272,10 +243,53 @@ export class SimulatedClient {
   }
 
   checkpoint(): void {
-    this.#control('checkpoint', {
+    this.session.control('checkpoint', {
       call: () => this.#store.checkpoint(),
       succeeded: () => {},
       ended: () => {},
+    });
+  }
+
+  /** Asks for what must be refused, and changes nothing. */
+  misuse(volume: ModelNode): void {
+    const fields = { uuid: new Uint8Array(16), attributes: '{}' };
+    const name = volume.name;
+    const absent = { kind: 'snapshot', name: 'absent' } as const;
+    const cases: readonly [StoreErrorKind, () => Promise<unknown>][] = [
+      ['already-exists', () => this.#store.createVolume({ name, sizeBlocks: 1, ...fields })],
+      ['not-found', () => this.#store.deleteNode(absent)],
+      ['not-found', () => this.#store.createSnapshot({ name: 'n', volume: 'absent', ...fields })],
+      [
+        'not-found',
+        () => this.#store.createClone({ name: 'n', source: absent, sizeBlocks: 1, ...fields }),
+      ],
+      ['out-of-range', () => this.#store.resize(name, volume.sizeBlocks - 1)],
+      [
+        'failed-precondition',
+        () => {
+          this.session.openVolume(volume);
+          return this.#store.deleteNode(nameOf(volume));
+        },
+      ],
+    ];
+    const [kind, call] = this.#random.pick(cases);
+    if (kind === 'out-of-range' && volume.sizeBlocks === 1) return;
+    volume.isLocked = true;
+    const what = `misuse of ${name} that is ${kind}`;
+    this.session.control(what, {
+      call: async () => {
+        const error = await call().then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (error instanceof StoreError && error.kind === kind) return;
+        if (error === undefined) throw new SimulationFailure(`${what}: succeeded`);
+        throw error as Error;
+      },
+      succeeded: () => {},
+      ended: () => {
+        volume.isLocked = false;
+      },
     });
   }
 
@@ -283,8 +297,8 @@ export class SimulatedClient {
   verify(node: ModelNode): void {
     node.isLocked = true;
     const beganAt = this.#model.tick();
-    this.#control(`verify ${node.name}`, {
-      call: () => this.readAll(node),
+    this.session.control(`verify ${node.name}`, {
+      call: () => this.session.readAll(node),
       succeeded: (readings) => {
         for (const reading of readings) judgeRead(this.#model, node, reading, beganAt);
       },
@@ -292,38 +306,6 @@ export class SimulatedClient {
         node.isLocked = false;
       },
     });
-  }
-
-  /** Ends all I/O objects. */
-  async closeAll(): Promise<void> {
-    for (const node of this.#open.keys()) await this.#close(node);
-  }
-
-  /** Reads every block of a node through an I/O of its own. */
-  async readAll(node: ModelNode): Promise<BlockReading[]> {
-    const io = this.#store.openIo(nameOf(node));
-    expectHolds(
-      io.sizeBlocks === node.sizeBlocks,
-      () => `${node.name} has ${io.sizeBlocks} blocks instead of ${node.sizeBlocks}`,
-    );
-    const readings: BlockReading[] = [];
-    const reads: Promise<void>[] = [];
-    for (let lbn = 0; lbn < node.sizeBlocks; lbn += readBlocksMax) {
-      const blockCount = Math.min(readBlocksMax, node.sizeBlocks - lbn);
-      const target = new Uint8Array(blockCount * blockSizeBytes).fill(0xdd);
-      for (let index = 0; index < blockCount; index++) {
-        const start = index * blockSizeBytes;
-        readings.push({ lbn: lbn + index, bytes: target.subarray(start, start + blockSizeBytes) });
-      }
-      reads.push(
-        new Promise((resolve, reject) => {
-          io.read(lbn, target, (error) => (error ? reject(error) : resolve()));
-        }),
-      );
-    }
-    await Promise.all(reads);
-    await io.close();
-    return readings;
   }
 
   #addEntries(
@@ -347,32 +329,6 @@ export class SimulatedClient {
     return entries;
   }
 
-  #io(
-    volume: ModelNode,
-    what: string,
-    submit: (io: NodeIo, done: (error: StoreError | null) => void) => void,
-    outcome: { succeeded: () => void; failed: () => void },
-  ): void {
-    const open = this.#openVolume(volume);
-    const number = this.#begin(what);
-    open.pendingCount++;
-    let answered = false;
-    submit(open.io, (error) => {
-      this.#guard(() => {
-        expectHolds(!answered, () => `${what}: answered twice`);
-        answered = true;
-        open.pendingCount--;
-        this.#end(number, what, error);
-        if (!error) outcome.succeeded();
-        else {
-          this.#checkTolerated(what, error, []);
-          outcome.failed();
-        }
-      });
-    });
-    expectHolds(!answered, () => `${what}: answered before the call returned`);
-  }
-
   #create(node: ModelNode, source: ModelNode | undefined, call: () => Promise<NodeSummary>): void {
     const release = () => {
       if (!source) return;
@@ -380,7 +336,7 @@ export class SimulatedClient {
       // A cut keeps its source locked until it was read.
       else if (!node.cut) source.isLocked = false;
     };
-    this.#control(`create ${node.kind} ${node.name}${source ? ` of ${source.name}` : ''}`, {
+    this.session.control(`create ${node.kind} ${node.name}${source ? ` of ${source.name}` : ''}`, {
       change: { type: 'create', node, source },
       call,
       succeeded: (summary) => {
@@ -392,7 +348,7 @@ export class SimulatedClient {
       },
       mayFailWith: source?.kind === 'snapshot' ? ['not-found'] : [],
       failed: () => {
-        if (this.#tolerance.deviceErrors) return;
+        if (this.session.tolerance.deviceErrors) return;
         node.cut = undefined;
         this.#model.dropCreate(node);
       },
@@ -403,8 +359,8 @@ export class SimulatedClient {
   /** Reads what a cut holds, at once or a while later, so that a late change of it is seen either way. */
   #resolveCreated(node: ModelNode, source: ModelNode): void {
     node.isLocked = true;
-    this.#control(`resolve ${node.name}`, {
-      call: () => this.readAll(node),
+    this.session.control(`resolve ${node.name}`, {
+      call: () => this.session.readAll(node),
       succeeded: (readings) => {
         this.#model.resolveCut(node, judgeCut(this.#model, node, readings));
       },
@@ -415,143 +371,22 @@ export class SimulatedClient {
     });
   }
 
-  #control<T>(
-    what: string,
-    operation: {
-      change?: PendingChange;
-      call: () => Promise<T>;
-      succeeded: (result: T) => void;
-      failed?: () => void;
-      mayFailWith?: readonly StoreErrorKind[];
-      ended: () => void;
-    },
-  ): void {
-    const number = this.#begin(what);
-    const { change } = operation;
-    if (change) this.#model.pending.add(change);
-    if (change?.type === 'delete') change.node.state = 'deleting';
-    const settle = (error: unknown, apply: () => void) =>
-      this.#guard(() => {
-        this.#end(number, what, error);
-        if (error) this.#checkTolerated(what, error, operation.mayFailWith ?? []);
-        const isUncertain = error !== null && this.#tolerance.deviceErrors;
-        if (change && !isUncertain) {
-          this.#model.pending.delete(change);
-          if (change.type === 'delete' && error) change.node.state = 'live';
-        }
-        apply();
-        operation.ended();
-      });
-    let promise: Promise<T>;
-    try {
-      promise = operation.call();
-    } catch (error) {
-      promise = Promise.reject(error);
-    }
-    void promise.then(
-      (result) => settle(null, () => operation.succeeded(result)),
-      (error: unknown) => settle(error, () => operation.failed?.()),
-    );
-  }
-
   #unpin(node: ModelNode): void {
     assert(node.pinCount > 0, `${node.name} is not pinned`);
     node.pinCount--;
     if (node.pinCount === 0 && node.deferredDelete) this.#model.applyDelete(node);
   }
 
-  #openVolume(volume: ModelNode): OpenVolume {
-    let open = this.#open.get(volume);
-    if (!open) {
-      open = { io: this.#store.openIo(nameOf(volume)), pendingCount: 0 };
-      this.#open.set(volume, open);
-    }
-    return open;
-  }
-
   /** A grown volume shows its size to I/O opened later; the former one is closed in the background. */
   #reopen(volume: ModelNode): void {
-    this.#control(`reopen ${volume.name}`, {
-      call: () => this.#close(volume),
+    this.session.control(`reopen ${volume.name}`, {
+      call: () => this.session.close(volume),
       succeeded: () => {},
       ended: () => {
         volume.isLocked = false;
       },
     });
   }
-
-  async #close(node: ModelNode): Promise<void> {
-    const open = this.#open.get(node);
-    if (!open) return;
-    this.#open.delete(node);
-    await open.io.close();
-    expectHolds(open.pendingCount === 0, () => `${node.name}: closed with I/O under way`);
-  }
-
-  #begin(what: string): number {
-    this.operationCount++;
-    this.#model.version++;
-    this.#pending.set(this.operationCount, what);
-    this.#trace(`${this.operationCount}> ${what}`);
-    return this.operationCount;
-  }
-
-  #end(number: number, what: string, error: unknown): void {
-    this.#model.version++;
-    this.#pending.delete(number);
-    this.#trace(`${number}< ${what}${error ? `: ${describe(error)}` : ''}`);
-  }
-
-  #checkTolerated(what: string, error: unknown, mayFailWith: readonly StoreErrorKind[]): void {
-    if (error instanceof SimulationFailure) throw error;
-    if (!(error instanceof StoreError)) {
-      throw new SimulationFailure(`${what}: failed with ${describe(error)}`, { cause: error });
-    }
-    if (error.kind === 'insufficient-space' && this.#tolerance.noSpace) {
-      this.noSpaceCount++;
-      expectHolds(!what.startsWith('delete'), () => `${what}: no space to delete`);
-      return;
-    }
-    if (mayFailWith.includes(error.kind)) return;
-    if (this.#tolerance.deviceErrors) {
-      this.sawDeviceError = true;
-      return;
-    }
-    throw new SimulationFailure(`${what}: failed with ${describe(error)}`, { cause: error });
-  }
-
-  #guard(judge: () => void): void {
-    try {
-      judge();
-    } catch (error) {
-      this.#failure ??= error as Error;
-    }
-  }
-}
-
-/** The store's address of a node. */
-export function nameOf(node: ModelNode): NodeName {
-  return { kind: node.kind, name: node.name };
-}
-
-/** Compares what the store says of a node with the model. */
-export function checkSummary(node: ModelNode, summary: NodeSummary): void {
-  const compare = (field: string, found: unknown, expected: unknown) =>
-    expectHolds(
-      found === expected,
-      () =>
-        `${node.kind} ${node.name}: ${field} is ${String(found)} instead of ${String(expected)}`,
-    );
-  compare('name', summary.name, node.name);
-  compare('kind', summary.kind, node.kind);
-  compare('size', summary.sizeBlocks, node.sizeBlocks);
-  compare('attributes', summary.attributes, node.attributes);
-  compare(
-    'uuid',
-    Buffer.from(summary.uuid).toString('hex'),
-    Buffer.from(node.uuid).toString('hex'),
-  );
-  if (node.createdMs !== undefined) compare('creation time', summary.createdMs, node.createdMs);
 }
 
 function answer(entries: readonly WriteEntry[], answeredAt: number, isDurable: boolean): void {
@@ -566,8 +401,4 @@ function answerUncertain(entries: readonly WriteEntry[], answeredAt: number): vo
     entry.answeredAt = answeredAt;
     entry.isUncertain = true;
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -36,6 +36,8 @@ export interface SimulationOutcome {
   readonly trace: readonly string[];
 }
 
+/** Every so many seeds one is run twice, to prove that runs are repeatable. */
+const repeatInterval = 20;
 /** Failures after which a task of many sequences gives up. */
 const failuresMax = 3;
 
@@ -50,6 +52,10 @@ export async function performTask(
       const { seed, keepTrace } = task;
       const report = await simulate({ seed, profile, keepTrace }, engine);
       const failures = report.failure === undefined ? [] : [report.failure];
+      if (seed % repeatInterval === 0 && failures.length === 0) {
+        const again = await simulate({ seed, profile, keepTrace: false }, engine);
+        if (again.fingerprint !== report.fingerprint) failures.push('two runs of this seed differ');
+      }
       return { ...report, failures };
     }
     case 'sequences': {

@@ -14,7 +14,7 @@ import {
 } from '../model/judge-store.ts';
 import { judgeRecovery } from '../model/oracle.ts';
 import { SeededRandom } from '../seeded-random.ts';
-import type { CrashKind } from '../sim-device.ts';
+import type { CrashKind, DeviceEvent } from '../sim-device.ts';
 import { drawConfig, type SimConfig, type SimProfile } from './sim-config.ts';
 import type { SimImage } from '../sim-image.ts';
 import { SimulatedClient } from './simulated-client.ts';
@@ -28,6 +28,8 @@ export interface SimulationReport {
   readonly operationCount: number;
   readonly crashCount: number;
   readonly deviceWriteCount: number;
+  /** Mixed from every device event, in order: the same seed must give the same. */
+  readonly fingerprint: number;
   /** The message of the broken promise; undefined if all held. */
   readonly failure: string | undefined;
   /** Everything that happened, if asked for. */
@@ -68,7 +70,7 @@ export async function simulate(
 
 class Run {
   readonly trace: string[] = [];
-  readonly totals = { operationCount: 0, crashCount: 0, deviceWriteCount: 0 };
+  readonly totals = { operationCount: 0, crashCount: 0, deviceWriteCount: 0, fingerprint: 0 };
   readonly #random: SeededRandom;
   readonly #config: SimConfig;
   readonly #engine: StoreEngine;
@@ -113,10 +115,17 @@ class Run {
         stallChance,
         bootIndex: this.#bootIndex++,
         trace: this.#addTrace,
+        observe: (event) => this.#mix(event),
         ...(withErrors && errorChance > 0 && { failRequest: () => faults.chance(errorChance) }),
       },
       { images: this.#images, random: this.#random.fork() },
     );
+  }
+
+  #mix({ moment, kind, block, blockCount, fua }: DeviceEvent): void {
+    const word =
+      moment.length ^ (kind.length << 4) ^ (block << 8) ^ (blockCount << 24) ^ (fua ? 1 : 0);
+    this.totals.fingerprint = Math.imul(this.totals.fingerprint ^ word, 0x01000193) >>> 0;
   }
 
   #end(machine: SimulatedMachine, kind: CrashKind): readonly SimImage[] {
@@ -204,23 +213,26 @@ class Run {
     });
     const random = this.#random;
     let pendingMax = this.#config.pendingMax;
-    while (client.operationCount < this.#config.operationsPerRound) {
-      if (client.sawDeviceError && random.chance(0.05)) break;
-      if (client.pendingCount < pendingMax && random.chance(issueChance)) {
+    while (client.session.operationCount < this.#config.operationsPerRound) {
+      if (client.session.sawDeviceError && random.chance(0.05)) break;
+      if (client.session.pendingCount < pendingMax && random.chance(issueChance)) {
         history.issueOne();
         if (random.chance(0.02)) pendingMax = random.between(1, this.#config.pendingMax);
         await machine.settle();
-        client.checkFailure();
+        client.session.checkFailure();
         if (random.chance(quietChance) && this.#config.errorChance === 0) {
           await this.#quiet(incarnation, random.chance(0.5));
         }
         continue;
       }
       const ran = await machine.step();
-      client.checkFailure();
-      expectHolds(ran || client.pendingCount === 0, () => `stuck: ${client.describePending()}`);
+      client.session.checkFailure();
+      expectHolds(
+        ran || client.session.pendingCount === 0,
+        () => `stuck: ${client.session.describePending()}`,
+      );
     }
-    this.totals.operationCount += client.operationCount;
+    this.totals.operationCount += client.session.operationCount;
   }
 
   /** Lets everything end and compares all of it; with background work done, the count of blocks in use too. */
@@ -243,12 +255,12 @@ class Run {
 
   async #awaitAnswers({ machine, client }: Incarnation): Promise<void> {
     await machine.settle();
-    for (let steps = 0; client.pendingCount > 0; steps++) {
+    for (let steps = 0; client.session.pendingCount > 0; steps++) {
       const ran = await machine.step();
-      client.checkFailure();
+      client.session.checkFailure();
       expectHolds(
-        client.pendingCount === 0 || (ran && steps < 400_000),
-        () => `never answered: ${client.describePending()}`,
+        client.session.pendingCount === 0 || (ran && steps < 400_000),
+        () => `never answered: ${client.session.describePending()}`,
       );
     }
   }
@@ -271,7 +283,7 @@ class Run {
       client.flush(node);
     }
     await this.#awaitAnswers(incarnation);
-    await machine.drive('closing', client.closeAll());
+    await machine.drive('closing', client.session.closeAll());
     await machine.drive('closing', store.close());
     this.#addTrace('closed');
     this.#images = this.#end(machine, 'power');
@@ -283,7 +295,7 @@ class Run {
     const { machine, store, client } = incarnation;
     await this.#quiet(incarnation, true);
     await machine.drive('checkpoint', store.checkpoint());
-    await machine.drive('closing', client.closeAll());
+    await machine.drive('closing', client.session.closeAll());
     await machine.drive('closing', store.close());
     this.#images = this.#end(machine, 'power');
     await this.#checkOffline('at the end');

@@ -6,7 +6,8 @@ import type { GeometryOptions, Store } from '../../store/store-api.ts';
 import { SeededRandom } from '../seeded-random.ts';
 import type { SimDeviceOptions } from '../sim-device.ts';
 import type { SimImage } from '../sim-image.ts';
-import { SimulatedClient, type ClientTolerance } from './simulated-client.ts';
+import type { ClientTolerance } from './client-session.ts';
+import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedMachine, blankImages, type StoreEngine } from './simulated-machine.ts';
 import { expectHolds } from '../model/simulation-failure.ts';
 import { StoreModel } from '../model/store-model.ts';
@@ -93,7 +94,7 @@ export async function preparePool(
     step();
     await answered(bench);
   }
-  await machine.drive('closing', client.closeAll());
+  await machine.drive('closing', client.session.closeAll());
   await machine.drive('closing', store.close());
   const [image] = machine.crash('power');
   return { image: image!, model };
@@ -116,13 +117,13 @@ function createMachine(options: BenchOptions, images: readonly SimImage[]): Simu
 /** Runs until every operation has its answer. */
 export async function answered({ machine, client }: Bench, onStep?: () => void): Promise<void> {
   await machine.settle();
-  for (let steps = 0; client.pendingCount > 0; steps++) {
+  for (let steps = 0; client.session.pendingCount > 0; steps++) {
     const ran = await machine.step();
-    client.checkFailure();
+    client.session.checkFailure();
     onStep?.();
     expectHolds(
-      client.pendingCount === 0 || (ran && steps < stepsMax),
-      () => `never answered: ${client.describePending()}`,
+      client.session.pendingCount === 0 || (ran && steps < stepsMax),
+      () => `never answered: ${client.session.describePending()}`,
     );
   }
 }
