@@ -1,0 +1,43 @@
+/** Who a daemon is and what it can do. */
+import { z } from 'zod';
+import { timestampSchema } from './identifier.ts';
+
+/** Identity and abilities of a daemon. */
+export const infoSchema = z
+  .object({
+    /** Drawn once, kept in the state folder. */
+    daemonId: z.guid(),
+    /** The name it was started with; the machine's host name by default. */
+    name: z.string(),
+    version: z.string(),
+    apiVersions: z.array(z.string()),
+    features: z.array(z.string()),
+    startedAt: timestampSchema,
+    reactors: z.array(
+      z.object({
+        index: z.int().nonnegative(),
+        /** `fs` is the portable one. */
+        ioEngine: z.string(),
+        /** Why it is not the fastest one. */
+        ioEngineReason: z.string().optional(),
+        pools: z.array(z.string()),
+      }),
+    ),
+    /** Where volumes can be reached. */
+    exports: z.array(
+      z.object({
+        protocol: z.enum(['nbd']),
+        /**
+         * `nbd+unix:///?socket=/run/varve/nbd.sock`, `nbd://127.0.0.1:10809`; append the export name as path.
+         */
+        uri: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: 'Info' });
+
+/** Identity and abilities of a daemon. */
+export type Info = z.output<typeof infoSchema>;
+
+/** The answer of a health check that passed; one that failed is a problem. */
+export const healthSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
