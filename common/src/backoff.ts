@@ -4,11 +4,11 @@ import { assert } from './assert.ts';
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly longestMs: number;
-  /** 0.2 waits between 80 % and 120 % of the computed time, so that many clients do not come back at one instant. */
+  /** 0.2 waits 80 % to 120 % of the computed time, so that clients do not all come back at once. */
   readonly jitter: number;
 }
 
-/** The wait before attempt number `failureCount` + 1, given that `failureCount` (from 1) attempts have failed in a row. */
+/** The wait after `failureCount` (from 1) attempts that failed in a row. */
 export function backoffMs(
   options: BackoffOptions,
   failureCount: number,

@@ -4,8 +4,9 @@ export interface Timer {
 }
 
 /**
- * Time as our code sees it. Everything that waits or measures takes a clock, so that a test can hold time in its hand instead of
- * sleeping. Monotonic time is for durations and deadlines; wall time is for what people and other machines read.
+ * Time as our code sees it. Everything that waits or measures takes a clock, so that a test can hold
+ * time in its hand instead of sleeping. Monotonic time is for durations and deadlines; wall time is
+ * for what people and other machines read.
  */
 export interface Clock {
   /** Milliseconds since the Unix epoch; may jump when the machine's time is set. */
