@@ -1,0 +1,173 @@
+/**
+ * What the main thread and a reactor tell each other: plain values that survive structured cloning, no
+ * functions, no live objects. The main thread calls operations; the reactor answers each call once, and
+ * sends notices on its own.
+ *
+ * The main thread serialises calls that touch one object (see `http/object-locks.ts`); the reactor judges,
+ * in one turn of its thread, what concurrent block I/O could change: open connections, referenced blocks.
+ */
+import type { Event } from '@varve/contract/event';
+import type { Filesystem } from '@varve/contract/filesystem';
+import type { Info } from '@varve/contract/info';
+import type { Page } from '@varve/contract/page';
+import type { Pool, PutPoolDevice } from '@varve/contract/pool';
+import type { ProblemKind } from '@varve/contract/problem';
+import type { PutSnapshot, Snapshot } from '@varve/contract/snapshot';
+import type { PatchVolume, PutVolume, Volume } from '@varve/contract/volume';
+
+import type { StoreCounters } from '../store/store-api.ts';
+
+/** Where NBD clients may connect. Only this machine's own addresses: NBD here is without TLS. */
+export type NbdListenAddress =
+  | { readonly kind: 'unix'; readonly path: string }
+  /** Port 0 lets the kernel choose. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** A pool as the state file knows it. */
+export interface PoolIdentity {
+  readonly pool: string;
+  /** RFC 9562 text. */
+  readonly poolUuid: string;
+}
+
+/** Which objects a list asks for, in order of id. */
+export interface ListArgument {
+  readonly limit: number;
+  readonly after: string | undefined;
+  /** All must hold; an undefined value means "has the key". */
+  readonly labels: readonly { readonly key: string; readonly value: string | undefined }[];
+  readonly pool: string | undefined;
+  /** Snapshots only. */
+  readonly volume: string | undefined;
+  readonly withSpace: boolean;
+}
+
+/** A creation: whether this call made the object, and the object as it is now. */
+export interface Creation<Created> {
+  readonly isNew: boolean;
+  readonly object: Created;
+}
+
+/** A device of an open or prepared pool. */
+export type PoolDevice = Pool['devices'][number];
+
+/** An open pool, as far as the reactor knows it; labels and closed pools are the main thread's. */
+export type OpenPool = Omit<Pool, 'labels' | 'id'> & { readonly pool: string };
+
+/** Numbers for metrics of one open pool. */
+export interface PoolCounters {
+  readonly pool: string;
+  readonly store: StoreCounters;
+}
+
+/** Numbers for metrics of one reactor. */
+export interface ReactorCounters {
+  readonly pools: readonly PoolCounters[];
+  /** Open connections by protocol. */
+  readonly connections: number;
+  /** Of all connections since the start. */
+  readonly exportReadBytes: number;
+  readonly exportWrittenBytes: number;
+  readonly exportRequests: number;
+  /** Seconds that this thread was busy since its start. */
+  readonly busySeconds: number;
+}
+
+interface Operation<Argument, Reply> {
+  readonly argument: Argument;
+  readonly reply: Reply;
+}
+
+/** Every operation of a reactor. Failures are of the contract's kinds. */
+export interface ReactorOperations {
+  /** The first call: listens for NBD clients. */
+  readonly start: Operation<
+    { readonly nbd: readonly NbdListenAddress[] },
+    {
+      readonly exports: Info['exports'];
+      readonly ioEngine: string;
+      readonly ioEngineReason: string;
+    }
+  >;
+  /**
+   * Opens the devices of a new pool for this process alone and proves that they may be overwritten; keeps
+   * them open.
+   */
+  readonly preparePool: Operation<
+    PoolIdentity & { readonly devices: readonly PutPoolDevice[] },
+    { readonly devices: readonly PoolDevice[] }
+  >;
+  /** Gives the devices of a prepared pool back, unchanged; a file that the preparation made is removed. */
+  readonly releasePool: Operation<PoolIdentity, undefined>;
+  /** Formats the devices of a prepared pool, and opens it. */
+  readonly formatPool: Operation<PoolIdentity, OpenPool>;
+  /** Opens a formatted pool: recovery included. */
+  readonly openPool: Operation<PoolIdentity & { readonly devices: readonly string[] }, OpenPool>;
+  readonly listPools: Operation<undefined, readonly OpenPool[]>;
+
+  readonly putVolume: Operation<
+    { readonly id: string; readonly body: PutVolume },
+    Creation<Volume>
+  >;
+  readonly patchVolume: Operation<{ readonly id: string; readonly body: PatchVolume }, Volume>;
+  readonly getVolume: Operation<{ readonly id: string }, Volume>;
+  readonly listVolumes: Operation<ListArgument, Page<Volume>>;
+  readonly deleteVolume: Operation<{ readonly id: string }, undefined>;
+  readonly putRevert: Operation<
+    { readonly id: string; readonly revert: string; readonly snapshot: string },
+    Volume
+  >;
+  readonly getFilesystem: Operation<{ readonly id: string }, Filesystem>;
+  readonly putFilesystem: Operation<{ readonly id: string; readonly body: Filesystem }, Filesystem>;
+
+  readonly putSnapshot: Operation<
+    { readonly id: string; readonly body: PutSnapshot },
+    Creation<Snapshot>
+  >;
+  readonly getSnapshot: Operation<{ readonly id: string }, Snapshot>;
+  readonly listSnapshots: Operation<ListArgument, Page<Snapshot>>;
+  readonly deleteSnapshot: Operation<{ readonly id: string }, undefined>;
+  readonly countReclaimable: Operation<{ readonly ids: readonly string[] }, number>;
+
+  readonly readCounters: Operation<undefined, ReactorCounters>;
+  /** Ends connections after their I/O, checkpoints and closes all pools. The last call. */
+  readonly shutdown: Operation<undefined, undefined>;
+}
+
+/** The name of an operation. */
+export type OperationName = keyof ReactorOperations;
+/** What an operation is called with. */
+export type ArgumentOf<Name extends OperationName> = ReactorOperations[Name]['argument'];
+/** What an operation answers. */
+export type ReplyOf<Name extends OperationName> = ReactorOperations[Name]['reply'];
+
+/** Main thread to reactor. */
+export interface CallMessage {
+  readonly type: 'call';
+  readonly callId: number;
+  readonly operation: OperationName;
+  readonly argument: unknown;
+}
+
+/** A failure on its way between threads. */
+export interface FailureRecord {
+  readonly kind: ProblemKind;
+  readonly message: string;
+  readonly field: string | undefined;
+  readonly blocker: string | undefined;
+}
+
+/** Something that happened, without the number and time that the main thread gives it. */
+export type EventRecord = Omit<Event, 'sequence' | 'at'>;
+
+/** Reactor to main thread. */
+export type ReactorMessage =
+  | { readonly type: 'reply'; readonly callId: number; readonly value: unknown }
+  | { readonly type: 'failure'; readonly callId: number; readonly failure: FailureRecord }
+  | { readonly type: 'event'; readonly event: EventRecord }
+  | {
+      readonly type: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
