@@ -1,0 +1,295 @@
+/**
+ * Records of the journal. A record is one slot, or one slot and the payload that follows it in the same block:
+ *
+ *   OFFSET SIZE FIELD
+ *        0    1 op
+ *        1    1 arg
+ *        2    2 flags     of a record with payload: its bytes
+ *        4    4 node
+ *        8    4 lbn
+ *       12    4 pbn
+ *
+ *   op            arg    flags  node          lbn           pbn
+ *    0 NOP                                                             pads a block
+ *    1 SET        n-1           head          first block   first pbn  n consecutive blocks
+ *    2 CLEAR             n      head          first block
+ *    3 WALK                     walking node  cursor
+ *    4 FREED                                  item          entries done, absolute
+ *    5 GROUP_GET                                            group
+ *    6 DELETE                   node
+ *    7 CREATE            bytes  new node                    curEpoch   payload
+ *    8 SNAPSHOT          bytes  head          new node      curEpoch   payload; curEpoch of the head from now on
+ *    9 CLONE             bytes  source        new node      curEpoch   payload
+ *   10 REVERT            bytes  head          new node      curEpoch   payload; reference: the snapshot
+ *   11 RESIZE                   head          size in blocks
+ *   12 ATTRIBUTES        bytes  node                                   payload
+ *
+ * Payload: uuid 16, createdMs f64, sizeBlocks u32, reference u32, nameLength u8, name, attributesLength u16, attributes.
+ *
+ * The journal is logical: replaying a record on the state before it gives the state after it, dead lists included.
+ */
+import { assert, assertNever } from '@varve/common/assert';
+
+import { decodeText, encodeText, viewOf } from './byte-fields.ts';
+import { nameBytesMax } from './catalog-record.ts';
+import { checkFormat } from './corruption-error.ts';
+import { journalSlotBytes } from './journal-block.ts';
+
+/** Most bytes of a node's attributes. */
+export const attributesBytesMax = 3072;
+/** Most blocks of one SET. */
+export const setBlocksMax = 256;
+/** Most blocks of one CLEAR: it is applied in one go, so this bounds how long others wait. */
+export const clearBlocksMax = 4096;
+const fixedPayloadBytes = 16 + 8 + 4 + 4 + 1 + 2;
+/** Most slots of one record. */
+export const recordSlotsMax =
+  1 + Math.ceil((fixedPayloadBytes + nameBytesMax + attributesBytesMax) / journalSlotBytes);
+assert(recordSlotsMax <= 203, 'the largest record leaves room for two small ones in its block');
+
+const Op = {
+  nop: 0,
+  set: 1,
+  clear: 2,
+  walk: 3,
+  freed: 4,
+  groupGet: 5,
+  delete: 6,
+  create: 7,
+  snapshot: 8,
+  clone: 9,
+  revert: 10,
+  resize: 11,
+  attributes: 12,
+} as const;
+
+/** What is kept of a new node besides its place in the tree. */
+export interface NodePayload {
+  readonly uuid: Uint8Array;
+  readonly createdMs: number;
+  readonly sizeBlocks: number;
+  readonly name: string;
+  readonly attributes: string;
+}
+
+/** One change of a cell's state. */
+export type JournalRecord =
+  | {
+      readonly op: 'set';
+      readonly node: number;
+      readonly lbn: number;
+      readonly pbn: number;
+      readonly count: number;
+    }
+  | { readonly op: 'clear'; readonly node: number; readonly lbn: number; readonly count: number }
+  | { readonly op: 'walk'; readonly node: number; readonly cursor: number }
+  | { readonly op: 'freed'; readonly item: number; readonly done: number }
+  | { readonly op: 'groupGet'; readonly group: number }
+  | { readonly op: 'delete'; readonly node: number }
+  | {
+      readonly op: 'create';
+      readonly node: number;
+      readonly curEpoch: number;
+      readonly family: number;
+      readonly payload: NodePayload;
+    }
+  | {
+      readonly op: 'snapshot' | 'clone';
+      /** The head that is cut, or the snapshot that is cloned. */
+      readonly source: number;
+      readonly node: number;
+      readonly curEpoch: number;
+      readonly payload: NodePayload;
+    }
+  | {
+      readonly op: 'revert';
+      readonly source: number;
+      readonly node: number;
+      readonly curEpoch: number;
+      readonly snapshot: number;
+      readonly attributes: string;
+    }
+  | { readonly op: 'resize'; readonly node: number; readonly sizeBlocks: number }
+  | { readonly op: 'attributes'; readonly node: number; readonly attributes: string };
+
+interface Slot {
+  readonly op: number;
+  readonly arg?: number;
+  readonly flags?: number;
+  readonly node?: number;
+  readonly lbn?: number;
+  readonly pbn?: number;
+}
+
+const noPayload: NodePayload = {
+  uuid: new Uint8Array(16),
+  createdMs: 0,
+  sizeBlocks: 0,
+  name: '',
+  attributes: '',
+};
+
+/** The bytes of a record: a multiple of the slot size. */
+export function encodeJournalRecord(record: JournalRecord): Uint8Array {
+  switch (record.op) {
+    case 'set':
+      assert(record.count >= 1 && record.count <= setBlocksMax, `SET of ${record.count} blocks`);
+      return slotBytes({ ...record, op: Op.set, arg: record.count - 1 });
+    case 'clear':
+      assert(record.count >= 1 && record.count <= clearBlocksMax, `CLEAR of ${record.count}`);
+      return slotBytes({ ...record, op: Op.clear, flags: record.count });
+    case 'walk':
+      return slotBytes({ op: Op.walk, node: record.node, lbn: record.cursor });
+    case 'freed':
+      return slotBytes({ op: Op.freed, lbn: record.item, pbn: record.done });
+    case 'groupGet':
+      return slotBytes({ op: Op.groupGet, pbn: record.group });
+    case 'delete':
+      return slotBytes({ op: Op.delete, node: record.node });
+    case 'create':
+      return withPayload(
+        { op: Op.create, node: record.node, pbn: record.curEpoch },
+        { ...record.payload, reference: record.family },
+      );
+    case 'snapshot':
+    case 'clone':
+      return withPayload(
+        { op: Op[record.op], node: record.source, lbn: record.node, pbn: record.curEpoch },
+        { ...record.payload, reference: 0 },
+      );
+    case 'revert':
+      return withPayload(
+        { op: Op.revert, node: record.source, lbn: record.node, pbn: record.curEpoch },
+        { ...noPayload, attributes: record.attributes, reference: record.snapshot },
+      );
+    case 'resize':
+      return slotBytes({ op: Op.resize, node: record.node, lbn: record.sizeBlocks });
+    case 'attributes':
+      return withPayload(
+        { op: Op.attributes, node: record.node },
+        { ...noPayload, attributes: record.attributes, reference: 0 },
+      );
+    default:
+      return assertNever(record, 'journal record');
+  }
+}
+
+function slotBytes(slot: Slot, payloadBytes = 0): Uint8Array {
+  const slotCount = 1 + Math.ceil(payloadBytes / journalSlotBytes);
+  const bytes = new Uint8Array(slotCount * journalSlotBytes);
+  const view = viewOf(bytes);
+  view.setUint8(0, slot.op);
+  view.setUint8(1, slot.arg ?? 0);
+  view.setUint16(2, payloadBytes > 0 ? payloadBytes : (slot.flags ?? 0), true);
+  view.setUint32(4, slot.node ?? 0, true);
+  view.setUint32(8, slot.lbn ?? 0, true);
+  view.setUint32(12, slot.pbn ?? 0, true);
+  return bytes;
+}
+
+function withPayload(slot: Slot, payload: NodePayload & { reference: number }): Uint8Array {
+  const name = encodeText(payload.name);
+  const attributes = encodeText(payload.attributes);
+  assert(name.length <= nameBytesMax, `a name of ${name.length} bytes`);
+  assert(attributes.length <= attributesBytesMax, `attributes of ${attributes.length} bytes`);
+  const payloadBytes = fixedPayloadBytes + name.length + attributes.length;
+  const bytes = slotBytes(slot, payloadBytes);
+  const view = viewOf(bytes);
+  let offset = journalSlotBytes;
+  bytes.set(payload.uuid, offset);
+  view.setFloat64((offset += 16), payload.createdMs, true);
+  view.setUint32((offset += 8), payload.sizeBlocks, true);
+  view.setUint32((offset += 4), payload.reference, true);
+  view.setUint8((offset += 4), name.length);
+  bytes.set(name, (offset += 1));
+  view.setUint16((offset += name.length), attributes.length, true);
+  bytes.set(attributes, offset + 2);
+  return bytes;
+}
+
+/**
+ * All records of a block, in order.
+ *
+ * @throws CorruptionError `unsupported` or `range`: the block's checksum was right, so this is another version's block
+ */
+export function decodeJournalRecords(slots: Uint8Array): JournalRecord[] {
+  const records: JournalRecord[] = [];
+  for (let offset = 0; offset < slots.length;) {
+    const { record, bytes } = decodeRecord(slots, offset);
+    if (record) records.push(record);
+    offset += bytes;
+  }
+  return records;
+}
+
+function decodeRecord(
+  slots: Uint8Array,
+  offset: number,
+): { record: JournalRecord | undefined; bytes: number } {
+  const view = viewOf(slots.subarray(offset));
+  const op = view.getUint8(0);
+  const flags = view.getUint16(2, true);
+  const node = view.getUint32(4, true);
+  const lbn = view.getUint32(8, true);
+  const pbn = view.getUint32(12, true);
+  const single = (record: JournalRecord) => ({ record, bytes: journalSlotBytes });
+  switch (op) {
+    case Op.nop:
+      return { record: undefined, bytes: journalSlotBytes };
+    case Op.set:
+      return single({ op: 'set', node, lbn, pbn, count: view.getUint8(1) + 1 });
+    case Op.clear:
+      return single({ op: 'clear', node, lbn, count: flags });
+    case Op.walk:
+      return single({ op: 'walk', node, cursor: lbn });
+    case Op.freed:
+      return single({ op: 'freed', item: lbn, done: pbn });
+    case Op.groupGet:
+      return single({ op: 'groupGet', group: pbn });
+    case Op.delete:
+      return single({ op: 'delete', node });
+    case Op.resize:
+      return single({ op: 'resize', node, sizeBlocks: lbn });
+    default:
+      break;
+  }
+  const bytes = journalSlotBytes * (1 + Math.ceil(flags / journalSlotBytes));
+  const isWhole = flags >= fixedPayloadBytes && offset + bytes <= slots.length;
+  checkFormat(isWhole, 'range', () => `record ${op} has a payload of ${flags} bytes`, offset);
+  const payload = decodePayload(slots.subarray(offset + journalSlotBytes, offset + bytes));
+  const { reference, attributes } = payload;
+  const curEpoch = pbn;
+  switch (op) {
+    case Op.create:
+      return { record: { op: 'create', node, curEpoch, family: reference, payload }, bytes };
+    case Op.snapshot:
+      return { record: { op: 'snapshot', source: node, node: lbn, curEpoch, payload }, bytes };
+    case Op.clone:
+      return { record: { op: 'clone', source: node, node: lbn, curEpoch, payload }, bytes };
+    case Op.revert: {
+      const record = { op: 'revert', source: node, node: lbn, curEpoch } as const;
+      return { record: { ...record, snapshot: reference, attributes }, bytes };
+    }
+    default:
+      checkFormat(op === Op.attributes, 'unsupported', () => `journal record ${op}`, offset);
+      return { record: { op: 'attributes', node, attributes }, bytes };
+  }
+}
+
+function decodePayload(bytes: Uint8Array): NodePayload & { reference: number } {
+  const view = viewOf(bytes);
+  const nameLength = view.getUint8(32);
+  const attributesOffset = 33 + nameLength + 2;
+  checkFormat(attributesOffset <= bytes.length, 'range', () => `name length ${nameLength}`, 32);
+  const attributesLength = view.getUint16(attributesOffset - 2, true);
+  const end = attributesOffset + attributesLength;
+  checkFormat(end <= bytes.length, 'range', () => `attributes length ${attributesLength}`, 33);
+  return {
+    uuid: bytes.slice(0, 16),
+    createdMs: view.getFloat64(16, true),
+    sizeBlocks: view.getUint32(24, true),
+    reference: view.getUint32(28, true),
+    name: decodeText(bytes.subarray(33, 33 + nameLength)),
+    attributes: decodeText(bytes.subarray(attributesOffset, end)),
+  };
+}
