@@ -9,6 +9,7 @@ import type {
   VolumeAttachment,
 } from './core-kinds.ts';
 import type { KubernetesObject, ObjectName } from './kubernetes-object.ts';
+import type { StorageDaemon } from './storage-daemon-kind.ts';
 import type {
   VolumeSnapshot,
   VolumeSnapshotClass,
@@ -138,3 +139,10 @@ export const customResourceDefinitions = describe<CustomResourceDefinition>(
   'customresourcedefinitions',
   { group: 'apiextensions.k8s.io', version: 'v1', isNamespaced: false },
 );
+
+/** varve.dev/v1alpha1 storagedaemons. */
+export const storageDaemons = describe<StorageDaemon>('StorageDaemon', 'storagedaemons', {
+  group: 'varve.dev',
+  version: 'v1alpha1',
+  isNamespaced: false,
+});
