@@ -15,3 +15,12 @@ export const deviceRequestsInFlightMax = 32;
 
 /** Bytes moved by one system call of a file device, so that one huge request does not occupy a thread for long. */
 export const deviceTransferBytesMax = 4 * mebibyteBytes;
+
+/**
+ * Blocks of one write-zeroes or discard given to the store at a time (64 MiB). A client may ask for 4 GiB at once; in
+ * pieces, other requests get their turn in between.
+ */
+export const zeroPieceBlocksMax = 16384;
+
+/** Bytes of zeros written at a time where a client wants zeros that stay allocated. */
+export const zeroBufferBytes = mebibyteBytes;

@@ -1,0 +1,15 @@
+/**
+ * Why a node cannot be opened or taken. `reserved`: a control operation has it, or the daemon stops; `in-use`: it has users.
+ */
+export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use';
+
+/** An expected refusal of the table of open volumes. */
+export class VolumeTableError extends Error {
+  override readonly name = 'VolumeTableError';
+  readonly kind: VolumeTableErrorKind;
+
+  constructor(kind: VolumeTableErrorKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
