@@ -1,4 +1,7 @@
-/** Little-endian fields of a page. Numbers of 64 bits are safe integers, asserted on the way in and checked on the way out. */
+/**
+ * Little-endian fields of a page. Numbers of 64 bits are safe integers, asserted on the way in and checked on the way
+ * out.
+ */
 import { assert } from '@varve/common/assert';
 
 import { checkFormat } from './corruption-error.ts';

@@ -30,7 +30,8 @@
  *      229   23 reserved
  *      252    4 crc32c        of the bytes before
  *
- * Invariants: a snapshot has an epoch and no curEpoch, a head the reverse; a walking node is userDeleted and has no parent.
+ * Invariants: a snapshot has an epoch and no curEpoch, a head the reverse; a walking node is userDeleted and has no
+ * parent.
  */
 import { assert } from '@varve/common/assert';
 

@@ -11,7 +11,7 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
   return nativeCrc32c(bytes, seed);
 }
 
-/** The checksum of a page of which the four bytes at `offsetBytes`, where the checksum itself stands, count as zeros. */
+/** The checksum of a page; the four bytes at `offsetBytes`, where the checksum itself stands, count as zeros. */
 export function crc32cWithout(page: Uint8Array, offsetBytes: number, seed = 0): number {
   const before = crc32c(page.subarray(0, offsetBytes), seed);
   return crc32c(page.subarray(offsetBytes + 4), crc32c(fourZeros, before));

@@ -1,14 +1,14 @@
 /**
  * Dead lists and the free queue, as they lie in streams.
  *
- * A sequence of dead blocks is cut into segments, in order: a page of 512 entries that is never written again, or entries
- * in the stream itself (the packed small lists). Concatenating two sequences concatenates their segments and rewrites no
- * page. The order of entries is the same however they are cut: FREED records count entries.
+ * A sequence of dead blocks is cut into segments, in order: a page of 512 entries that is never written again, or
+ * entries in the stream itself (the packed small lists). Concatenating two sequences concatenates their segments and
+ * rewrites no page. The order of entries is the same however they are cut: FREED records count entries.
  *
- *   entry, 8 B:    pbn u32, birth 28 bits | (run length - 1) 4 bits; pbn 0 stands for a page that was never written
+ *   entry, 8 B:    pbn u32, birth 28 bits | (run length - 1) 4 bits; pbn 0 stands for a page never written
  *   segment:       count u32 (bit 31: page), then {pbn u32, crc u32} or count entries
  *   bucket:        birthLow u32, blockCount u32, segmentCount u32, segments
- *   directory:     bucketCount u32, buckets by rising birthLow; a bucket holds births in (birthLow, next ancestor's epoch]
+ *   directory:     bucketCount u32, buckets by rising birthLow; a bucket holds births in (birthLow, next birthLow]
  *   queue item:    id u32, isMeta u32, done u32, blockCount u32, segmentCount u32, segments
  *   free queue:    itemCount u32, items by rising id
  */

@@ -82,7 +82,8 @@ export function journalSlots(page: Uint8Array): Uint8Array {
 /**
  * Reads a journal block.
  *
- * @throws CorruptionError `magic`, `checksum`, `position`, `reserved` or `range`: to recovery all mean "not a block of this journal"
+ * @throws CorruptionError `magic`, `checksum`, `position`, `reserved` or `range`: to recovery all mean "not a block of
+ * this journal"
  */
 export function decodeJournalBlock(page: Uint8Array, cell: number, seed: number): JournalBlock {
   const view = viewOf(page);

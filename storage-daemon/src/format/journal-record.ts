@@ -18,13 +18,14 @@
  *    5 GROUP_GET                                            group
  *    6 DELETE                   node
  *    7 CREATE            bytes  new node                    curEpoch   payload
- *    8 SNAPSHOT          bytes  head          new node      curEpoch   payload; curEpoch of the head from now on
+ *    8 SNAPSHOT          bytes  head          new node      curEpoch   payload; curEpoch: the head's from now on
  *    9 CLONE             bytes  source        new node      curEpoch   payload
  *   10 REVERT            bytes  head          new node      curEpoch   payload; reference: the snapshot
  *   11 RESIZE                   head          size in blocks
  *   12 ATTRIBUTES        bytes  node                                   payload
  *
- * Payload: uuid 16, createdMs f64, sizeBlocks u32, reference u32, nameLength u8, name, attributesLength u16, attributes.
+ * Payload: uuid 16, createdMs f64, sizeBlocks u32, reference u32, nameLength u8, name, attributesLength u16,
+ * attributes; zeros up to the next slot.
  *
  * The journal is logical: replaying a record on the state before it gives the state after it, dead lists included.
  */

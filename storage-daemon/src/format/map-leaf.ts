@@ -8,15 +8,16 @@
  *       88    32 extBirth  u32[8]
  *      120     2 nSplit    split records in use
  *      122     6 reserved
- *      128  2048 entry     2 x u32 [256]: base pbn >> 4 (28 b) | type (4 b); valid mask (16 b) | split index (16 b)
+ *      128  2048 entry     2 x u32 [256]: base pbn >> 4 (28 b) | type (4 b), then valid mask | split index (16 b each)
  *     2176  1024 birth     u32[256]   of NATURAL entries
  *     3200   896 7 inline split records
  *
  * Split record, 128 B: pbn u32[16], birth u32[16]; an unmapped block is zero in both.
- * An extension page holds 32 split records and has no header. Split index 0-6 is inline, 7 + 32 p + r is record r of page p.
+ * An extension page holds 32 split records and has no header. Split index 0-6 is inline, 7 + 32 p + r is record r of
+ * page p.
  *
- * Invariants: split indexes are unique; nSplit counts the SPLIT entries; no split record is empty; an extension page that
- * holds no record is absent. Types in use: HOLE and SPLIT. NATURAL is laid out and not written yet.
+ * Invariants: split indexes are unique; nSplit counts the SPLIT entries; no split record is empty; an extension page
+ * that holds no record is absent. Types in use: HOLE and SPLIT. NATURAL is laid out and not written yet.
  */
 import { assert } from '@varve/common/assert';
 

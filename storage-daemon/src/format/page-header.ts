@@ -1,6 +1,6 @@
 /**
- * The first 24 bytes of metadata pages that have room for them, so that a valid page at the wrong place is found.
- * Pages that are full to the last byte (extension, catalog, bitmap, dead entries) have none: the parent's crc binds them.
+ * The first 24 bytes of metadata pages that have room for them, so that a valid page at the wrong place is found. Pages
+ * that are full to the last byte (extension, catalog, bitmap, dead entries) have none: the parent's crc binds them.
  *
  *   OFFSET SIZE FIELD
  *        0    2 magic       0x5631

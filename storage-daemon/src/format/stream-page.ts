@@ -3,7 +3,8 @@
  * are one page; longer ones are pages of bytes below pages of pointers.
  *
  *   OFFSET SIZE FIELD
- *        0   24 page header: level 0 holds bytes, a higher one pointers (12 B) to the level below; index counts at its level
+ *        0   24 page header   level 0 holds bytes, a higher one pointers (12 B) to the level below; index counts at its
+ *                            level
  *       24    4 byteCount
  *       28    4 reserved
  *       32 4064 payload

@@ -1,7 +1,7 @@
 /**
- * The superblock says what pool a device belongs to and how the pool is laid out. It is written only at format, grow and
- * device add, each time with a higher generation, at 0, at 1 MiB and in the last MiB of every device, so that a partition
- * tool, a dead sector or a truncated copy does not take all of it.
+ * The superblock says what pool a device belongs to and how the pool is laid out. It is written only at format, grow
+ * and device add, each time with a higher generation, at 0, at 1 MiB and in the last MiB of every device, so that a
+ * partition tool, a dead sector or a truncated copy does not take all of it.
  *
  *   OFFSET SIZE FIELD
  *        0    8 magic "VARVESB1"
@@ -26,7 +26,8 @@
  *      176    4 reserveBlocks  per cell
  *      180    4 reserved
  *      184    8 createdMs      f64
- *      192 1024 device table, 16 entries: uuid 16, sizeBlocks 8, firstGroup 4, groupCount 4, groupStartBlock 8, reserved 24
+ *      192 1024 deviceTable    16 entries: uuid 16, sizeBlocks 8, firstGroup 4, groupCount 4, groupStartBlock 8,
+ *                             reserved 24
  *     1216 2876 reserved
  *     4092    4 crc32c
  *
