@@ -1,43 +1,18 @@
 /**
- * How the two halves of a reactor meet: the control side (pools, catalog, calls of the main thread) and the
- * connections (sockets, protocol cores, volumes). Both run on one thread, so what one asks of the other
- * holds until the asker's turn ends.
+ * The connections of a reactor as its control side sees them. Both run on one thread and meet in the
+ * `VolumeTable`: connections open volumes there; a delete or revert reserves its volume there, which is
+ * refused while a connection has it open.
  */
 import type { Info } from '@varve/contract/info';
 
-import type { NodeKind, NodeName, NodeSummary, Store } from '../store/store-api.ts';
 import type { NbdListenAddress } from './messages.ts';
 
-/** A node and the open pool that holds it. */
-export interface FoundNode {
-  readonly store: Store;
-  readonly summary: NodeSummary;
-}
-
-/** What the connections see of the control side. */
-export interface ExportCatalog {
-  /** Looks in all open pools; ids are unique over them. */
-  find(node: NodeName): FoundNode | undefined;
-  /** All nodes of a kind in all open pools, in order of id. */
-  list(kind: NodeKind): readonly FoundNode[];
-}
-
-/** Numbers of all connections since the start. */
-export interface ExportCounters {
-  /** Open now. */
-  readonly connections: number;
-  readonly requests: number;
-  readonly readBytes: number;
-  readonly writtenBytes: number;
-}
-
-/** What the control side sees of the connections. */
+/** Sockets and protocol cores. */
 export interface ExportServer {
+  /** Open connections now, whether they have chosen an export or not. */
+  readonly connectionCount: number;
   /** Listens; answers where. Rejects with a ProblemError if an address cannot be had. */
   listen(addresses: readonly NbdListenAddress[]): Promise<Info['exports']>;
-  /** Connections that have the export of this node open now. */
-  connectionCount(node: NodeName): number;
-  counters(): ExportCounters;
-  /** Stops listening, ends connections after the requests that they have sent, closes all NodeIo objects. */
+  /** Stops listening, and ends connections after the requests that they have sent. May be called twice. */
   close(): Promise<void>;
 }

@@ -15,7 +15,8 @@ import type { ProblemKind } from '@varve/contract/problem';
 import type { PutSnapshot, Snapshot } from '@varve/contract/snapshot';
 import type { PatchVolume, PutVolume, Volume } from '@varve/contract/volume';
 
-import type { StoreCounters } from '../store/store-api.ts';
+import type { NodeKind, StoreCounters } from '../store/store-api.ts';
+import type { OperationStatistics, VolumeOperation } from '../volume/statistics.ts';
 
 /** Where NBD clients may connect. Only this machine's own addresses: NBD here is without TLS. */
 export type NbdListenAddress =
@@ -63,12 +64,10 @@ export interface PoolCounters {
 /** Numbers for metrics of one reactor. */
 export interface ReactorCounters {
   readonly pools: readonly PoolCounters[];
-  /** Open connections by protocol. */
+  /** Open connections, of all protocols. */
   readonly connections: number;
-  /** Of all connections since the start. */
-  readonly exportReadBytes: number;
-  readonly exportWrittenBytes: number;
-  readonly exportRequests: number;
+  /** Requests on exports since the start. */
+  readonly io: Readonly<Record<NodeKind, Readonly<Record<VolumeOperation, OperationStatistics>>>>;
   /** Seconds that this thread was busy since its start. */
   readonly busySeconds: number;
 }
@@ -99,9 +98,12 @@ export interface ReactorOperations {
   >;
   /** Gives the devices of a prepared pool back, unchanged; a file that the preparation made is removed. */
   readonly releasePool: Operation<PoolIdentity, undefined>;
-  /** Formats the devices of a prepared pool, and opens it. */
-  readonly formatPool: Operation<PoolIdentity, OpenPool>;
-  /** Opens a formatted pool: recovery included. */
+  /** Formats the devices of a prepared pool; they stay held. */
+  readonly formatPool: Operation<PoolIdentity, undefined>;
+  /**
+   * Opens a formatted pool, recovery included: on the devices that are held since its format, or else on
+   * those of these paths.
+   */
   readonly openPool: Operation<PoolIdentity & { readonly devices: readonly string[] }, OpenPool>;
   readonly listPools: Operation<undefined, readonly OpenPool[]>;
 

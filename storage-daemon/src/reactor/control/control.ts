@@ -1,0 +1,76 @@
+/** The control side of a reactor: all operations of the main thread, put together. */
+import { performance } from 'node:perf_hooks';
+
+import type { OperationTable } from '../channel.ts';
+import type { ExportServer } from '../export-server.ts';
+import type { ReactorCounters } from '../messages.ts';
+import { FilesystemOperations } from './filesystem-operations.ts';
+import type { ControlDependencies } from './control-dependencies.ts';
+import { PoolOperations } from './pool-operations.ts';
+import { SnapshotOperations } from './snapshot-operations.ts';
+import { SpaceProgress } from './space-progress.ts';
+import type { StoreEngine } from './store-engine.ts';
+import { VolumeOperations } from './volume-operations.ts';
+
+/** Creates the table of operations that a reactor serves. */
+export function createOperations(
+  { engine, exports }: { readonly engine: StoreEngine; readonly exports: ExportServer },
+  shared: Omit<ControlDependencies, 'spaceProgress'>,
+): OperationTable {
+  const spaceProgress = new SpaceProgress(shared.environment, shared.notices);
+  const dependencies = { ...shared, spaceProgress };
+  const pools = new PoolOperations(engine, dependencies);
+  const volumes = new VolumeOperations(dependencies);
+  const snapshots = new SnapshotOperations(dependencies);
+  const filesystems = new FilesystemOperations(dependencies);
+  return {
+    start: async ({ nbd }) => {
+      const { ioEngine, ioEngineReason } = engine;
+      return { exports: await exports.listen(nbd), ioEngine, ioEngineReason };
+    },
+    preparePool: (argument) => pools.prepare(argument),
+    releasePool: (argument) => pools.release(argument),
+    formatPool: (argument) => pools.format(argument),
+    openPool: (argument) => pools.open(argument),
+    listPools: () => pools.list(),
+    putVolume: (argument) => volumes.put(argument),
+    patchVolume: (argument) => volumes.patch(argument),
+    getVolume: (argument) => volumes.get(argument),
+    listVolumes: (argument) => volumes.list(argument),
+    deleteVolume: (argument) => volumes.delete(argument),
+    putRevert: (argument) => volumes.revert(argument),
+    getFilesystem: (argument) => filesystems.get(argument),
+    putFilesystem: (argument) => filesystems.put(argument),
+    putSnapshot: (argument) => snapshots.put(argument),
+    getSnapshot: (argument) => snapshots.get(argument),
+    listSnapshots: (argument) => snapshots.list(argument),
+    deleteSnapshot: (argument) => snapshots.delete(argument),
+    countReclaimable: (argument) => snapshots.countReclaimable(argument),
+    readCounters: async () => {
+      pools.checkHealth();
+      return readCounters(exports, dependencies);
+    },
+    shutdown: async () => {
+      spaceProgress.close();
+      // Connections first: what they have sent is answered, then nothing changes the stores any more.
+      await exports.close();
+      await shared.volumes.closeAll('the daemon stops');
+      await pools.close();
+    },
+  };
+}
+
+function readCounters(
+  exports: ExportServer,
+  { pools, volumes }: ControlDependencies,
+): ReactorCounters {
+  return {
+    pools: pools.serving.map(({ store }) => ({ pool: store.poolName, store: store.counters() })),
+    connections: exports.connectionCount,
+    io: {
+      volume: volumes.statistics('volume').read(),
+      snapshot: volumes.statistics('snapshot').read(),
+    },
+    busySeconds: performance.eventLoopUtilization().active / 1000,
+  };
+}

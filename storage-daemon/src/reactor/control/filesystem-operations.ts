@@ -1,0 +1,73 @@
+/**
+ * The recorded file system state of a volume. Its purpose: a volume with data is never formatted. A node
+ * may run mkfs only after the daemon has recorded `formatting`, and the daemon records that only while
+ * nothing is written to the volume.
+ *
+ *   blank -> formatting (only while nothing is mapped) -> ready
+ */
+import type { Filesystem } from '@varve/contract/filesystem';
+import { ProblemError } from '@varve/contract/problem';
+
+import { blocksToBytes } from '../../units.ts';
+import type { ArgumentOf } from '../messages.ts';
+import type { ControlDependencies } from './control-dependencies.ts';
+import { exportNameOf } from './export-names.ts';
+import { decodeVolumeAttributes, encodeAttributes } from './object-attributes.ts';
+
+/** Calls on the file system state. */
+export class FilesystemOperations {
+  readonly #dependencies: ControlDependencies;
+
+  constructor(dependencies: ControlDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  async get({ id }: ArgumentOf<'getFilesystem'>): Promise<Filesystem> {
+    const name = { kind: 'volume', name: id } as const;
+    const action = `Reading the file system state of volume "${id}"`;
+    const { summary } = this.#dependencies.pools.requireNode(name, action);
+    return decodeVolumeAttributes(summary.attributes).filesystem;
+  }
+
+  async put({ id, body }: ArgumentOf<'putFilesystem'>): Promise<Filesystem> {
+    const { pools, notices } = this.#dependencies;
+    const name = { kind: 'volume', name: id } as const;
+    const action = `Recording file system state "${body.state}" of volume "${id}"`;
+    const { store, summary } = pools.requireNode(name, action);
+    const before = decodeVolumeAttributes(summary.attributes);
+    if (before.filesystem.state === body.state && before.filesystem.type === body.type) return body;
+    checkTransition(action, before.filesystem, body);
+    if (body.state === 'formatting' && summary.referencedBlocks > 0) {
+      throw new ProblemError(
+        'failed-precondition',
+        `${action} failed: ${blocksToBytes(summary.referencedBlocks)} bytes are written to it, and a volume with data is never ` +
+          'formatted',
+        { field: 'state', blocker: 'data' },
+      );
+    }
+    await store.setAttributes(name, encodeAttributes(action, { ...before, filesystem: body }));
+    notices.event({
+      type: 'volume-changed',
+      object: exportNameOf(summary),
+      message: `File system state: ${describeState(body)}.`,
+    });
+    return body;
+  }
+}
+
+function checkTransition(action: string, from: Filesystem, to: Filesystem): void {
+  const isAllowed =
+    (from.state === 'blank' && to.state === 'formatting') ||
+    (from.state === 'formatting' && to.state === 'ready' && from.type === to.type);
+  if (isAllowed) return;
+  throw new ProblemError(
+    'failed-precondition',
+    `${action} failed: it is ${describeState(from)} and cannot become ${describeState(to)}; states go from blank to ` +
+      'formatting to ready, with one type',
+    { field: from.state === to.state || to.state === 'ready' ? 'type' : 'state' },
+  );
+}
+
+function describeState({ state, type }: Filesystem): string {
+  return type === undefined ? state : `${state} (${type})`;
+}

@@ -1,0 +1,192 @@
+/**
+ * The pools of a reactor: which are open, which are being made, which could not be opened.
+ *
+ * - A pool that is known but not open hides its objects. So while there is one, "not found" is not known to
+ *   be true: lookups that find nothing answer `unavailable`, never `not-found`, and a DELETE does not claim
+ *   that the object is gone.
+ * - Ids are unique over all open pools: a pool whose objects collide with those of another is not opened.
+ */
+import { ProblemError } from '@varve/contract/problem';
+
+import type { NodeKind, NodeName, NodeSummary, Store } from '../../store/store-api.ts';
+import type { StoreEnvironment } from '../../store/store-environment.ts';
+import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
+import type { PoolIdentity } from '../messages.ts';
+import { throwDeviceProblem } from './device-problem.ts';
+import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
+import { formatUuid } from './uuid-text.ts';
+
+/** A pool that serves. */
+export interface ServingPool {
+  readonly store: Store;
+  readonly devices: readonly PoolBlockDevice[];
+}
+
+/** A node and the open pool that holds it. */
+export interface FoundNode {
+  readonly store: Store;
+  readonly summary: NodeSummary;
+}
+
+/** All pools of a reactor. */
+export class OpenPools {
+  readonly #engine: StoreEngine;
+  readonly #environment: StoreEnvironment;
+  readonly #serving = new Map<string, ServingPool>();
+  /** Known pools that could not be opened, with the reason. */
+  readonly #closed = new Map<string, string>();
+
+  constructor(engine: StoreEngine, environment: StoreEnvironment) {
+    this.#engine = engine;
+    this.#environment = environment;
+  }
+
+  /** Pools that serve, in order of name. */
+  get serving(): readonly ServingPool[] {
+    return [...this.#serving.keys()].sort().map((name) => this.#serving.get(name)!);
+  }
+
+  /**
+   * Opens a formatted pool on devices that are already held, or opens these first. Opening an open pool does
+   * nothing.
+   */
+  async open(
+    identity: PoolIdentity,
+    devices: readonly PoolBlockDevice[] | readonly string[],
+  ): Promise<ServingPool> {
+    const known = this.#serving.get(identity.pool);
+    if (known) return known;
+    const held: PoolBlockDevice[] = [];
+    try {
+      for (const each of devices) {
+        held.push(typeof each === 'string' ? this.#engine.openDevice(each) : each);
+      }
+      const serving = { store: await this.#openStore(identity, held), devices: held };
+      this.#serving.set(identity.pool, serving);
+      this.#closed.delete(identity.pool);
+      return serving;
+    } catch (error) {
+      await Promise.all(held.map((device) => device.close()));
+      this.#closed.set(identity.pool, (error as Error).message);
+      return throwDeviceProblem(error, undefined);
+    }
+  }
+
+  /**
+   * The open pool of this name. @throws ProblemError `unavailable` if it is known but closed, else
+   * `not-found`.
+   */
+  require(pool: string, action: string): Store {
+    const serving = this.#serving.get(pool);
+    if (serving) return serving.store;
+    const reason = this.#closed.get(pool);
+    if (reason === undefined) {
+      throw new ProblemError('not-found', `${action} failed: there is no pool "${pool}"`, {
+        field: 'pool',
+      });
+    }
+    throw closedPool(action, pool, reason);
+  }
+
+  find(node: NodeName): FoundNode | undefined {
+    for (const { store } of this.#serving.values()) {
+      const summary = store.find(node);
+      if (summary) return { store, summary };
+    }
+    return undefined;
+  }
+
+  /** Like `find`, but nothing found is a failure. */
+  requireNode(node: NodeName, action: string, field?: string): FoundNode {
+    const found = this.find(node);
+    if (found) return found;
+    this.requireAll(action);
+    throw new ProblemError(
+      'not-found',
+      `${action} failed: there is no ${node.kind} "${node.name}"`,
+      { field },
+    );
+  }
+
+  /**
+   * Judges whether what was not found does not exist. @throws ProblemError `unavailable` while a known pool
+   * is closed.
+   */
+  requireAll(action: string): void {
+    for (const [pool, reason] of this.#closed) throw closedPool(action, pool, reason);
+  }
+
+  list(kind: NodeKind): readonly FoundNode[] {
+    const found = [...this.#serving.values()].flatMap(({ store }) =>
+      store.list(kind).map((summary) => ({ store, summary })),
+    );
+    // Each store's list is in order already.
+    return this.#serving.size > 1 ? found.sort(byName) : found;
+  }
+
+  /** The nodes as the table of open volumes needs them. */
+  asNodeFinder(): NodeFinder {
+    return {
+      find: (node): NodeSource | undefined => {
+        const found = this.find(node);
+        if (!found) return undefined;
+        const { store, summary } = found;
+        return { sizeBlocks: summary.sizeBlocks, openIo: () => store.openIo(node) };
+      },
+      list: () => [...this.list('volume'), ...this.list('snapshot')].map(({ summary }) => summary),
+    };
+  }
+
+  /** Checkpoints and closes all pools and gives their devices back. */
+  async close(): Promise<void> {
+    const serving = [...this.#serving.values()];
+    this.#serving.clear();
+    await Promise.all(
+      serving.map(async ({ store, devices }) => {
+        await store.close();
+        await Promise.all(devices.map((device) => device.close()));
+      }),
+    );
+  }
+
+  async #openStore(identity: PoolIdentity, devices: readonly PoolBlockDevice[]): Promise<Store> {
+    const action = `Opening pool "${identity.pool}"`;
+    const store = await this.#engine.openStore({}, { devices, environment: this.#environment });
+    const foundUuid = formatUuid(store.poolUuid);
+    if (store.poolName !== identity.pool || foundUuid !== identity.poolUuid) {
+      store.destroy();
+      throw new ProblemError(
+        'failed-precondition',
+        `${action} failed: its devices hold pool "${store.poolName}" with uuid ${foundUuid} instead of ` +
+          identity.poolUuid,
+      );
+    }
+    const double = this.#findDouble(store);
+    if (double) {
+      store.destroy();
+      throw new ProblemError(
+        'failed-precondition',
+        `${action} failed: it holds a ${double.kind} "${double.name}", and so does another pool`,
+        { blocker: `${double.kind}/${double.name}` },
+      );
+    }
+    return store;
+  }
+
+  #findDouble(store: Store): NodeSummary | undefined {
+    if (this.#serving.size === 0) return undefined;
+    return [...store.list('volume'), ...store.list('snapshot')].find((node) => this.find(node));
+  }
+}
+
+function closedPool(action: string, pool: string, reason: string): ProblemError {
+  return new ProblemError(
+    'unavailable',
+    `${action} failed: pool "${pool}" is not open, so what it holds is not known: ${reason}`,
+    { blocker: `pool/${pool}` },
+  );
+}
+
+function byName(a: FoundNode, b: FoundNode): number {
+  return a.summary.name < b.summary.name ? -1 : a.summary.name > b.summary.name ? 1 : 0;
+}

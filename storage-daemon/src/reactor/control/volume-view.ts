@@ -1,0 +1,31 @@
+/** What the contract says of a volume. */
+import type { Volume } from '@varve/contract/volume';
+
+import { blocksToBytes } from '../../units.ts';
+import type { FoundNode } from './open-pools.ts';
+import { exportNameOf } from './export-names.ts';
+import { decodeVolumeAttributes } from './object-attributes.ts';
+import { formatUuid } from './uuid-text.ts';
+
+/** A volume without the sizes that take a computation. */
+export function viewVolume({ store, summary }: FoundNode, connections: number): Volume {
+  const { creation, labels, limits, filesystem, reverts } = decodeVolumeAttributes(
+    summary.attributes,
+  );
+  return {
+    id: summary.name,
+    uuid: formatUuid(summary.uuid),
+    pool: store.poolName,
+    sizeBytes: blocksToBytes(summary.sizeBlocks),
+    ...(creation.source && { source: creation.source }),
+    labels,
+    limits,
+    filesystem,
+    createdAt: new Date(summary.createdMs).toISOString(),
+    ...(summary.parentSnapshot !== undefined && { parentSnapshot: summary.parentSnapshot }),
+    referencedBytes: blocksToBytes(summary.referencedBlocks),
+    connections,
+    exportName: exportNameOf(summary),
+    reverts: reverts.map(({ id }) => id),
+  };
+}

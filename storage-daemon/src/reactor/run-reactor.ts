@@ -1,0 +1,37 @@
+/**
+ * A reactor's thread: joins the control side and the connections, and serves the main thread's calls. The
+ * thread's entry says which engine and which connections it uses.
+ *
+ * An error that is no expected failure is thrown out of the thread: the main thread then logs it and ends
+ * the process at once.
+ */
+import { createOperations } from './control/control.ts';
+import { OpenPools } from './control/open-pools.ts';
+import { createReactorEnvironment } from './control/reactor-environment.ts';
+import type { StoreEngine } from './control/store-engine.ts';
+import { noticesTo, serveChannel, type ChannelPort, type ReactorNotices } from './channel.ts';
+import type { ExportServer } from './export-server.ts';
+import { VolumeTable } from '../volume/volume-table.ts';
+
+/** What a reactor is made of. */
+export interface ReactorParts {
+  readonly engine: StoreEngine;
+  readonly createExports: (volumes: VolumeTable, notices: ReactorNotices) => ExportServer;
+}
+
+/** Serves calls that come through `port`, from now on. */
+export function runReactor(port: ChannelPort, { engine, createExports }: ReactorParts): void {
+  const notices = noticesTo(port);
+  const environment = createReactorEnvironment(notices);
+  const pools = new OpenPools(engine, environment);
+  const clockMs = (): number => performance.now();
+  const volumes = new VolumeTable({ nodes: pools.asNodeFinder(), clockMs });
+  const exports = createExports(volumes, notices);
+  const shared = { pools, volumes, environment, notices };
+  serveChannel(port, createOperations({ engine, exports }, shared), (error) => {
+    // Out of the promise chain, so that it ends the thread whatever handlers there are.
+    setImmediate(() => {
+      throw error;
+    });
+  });
+}
