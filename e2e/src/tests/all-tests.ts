@@ -1,0 +1,28 @@
+/** All end-to-end tests, in the order in which they are run: the page first, the long ones last. */
+import type { EndToEndTest } from '../runner/end-to-end-test.ts';
+import { badClaimsTest } from './bad-claims.ts';
+import { badDevicesTest } from './bad-devices.ts';
+import { badRequestsTest } from './bad-requests.ts';
+import { deleteOrdersTest } from './delete-orders.ts';
+import { fioUnderCrashesTest } from './fio-under-crashes.ts';
+import { holesTest } from './holes.ts';
+import { imageRoundTripTest } from './image-round-trip.ts';
+import { manySnapshotsTest } from './many-snapshots.ts';
+import { operatorCrashesTest } from './operator-crashes.ts';
+import { playgroundDemoTest } from './playground-demo.ts';
+import { sourcePageTest } from './source-page.ts';
+
+/** The tests by order of the run. */
+export const endToEndTests: readonly EndToEndTest[] = [
+  sourcePageTest,
+  deleteOrdersTest,
+  holesTest,
+  badRequestsTest,
+  badDevicesTest,
+  badClaimsTest,
+  playgroundDemoTest,
+  manySnapshotsTest,
+  imageRoundTripTest,
+  operatorCrashesTest,
+  fioUnderCrashesTest,
+];
