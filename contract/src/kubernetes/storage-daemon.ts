@@ -15,7 +15,8 @@ export const storageDaemonSpecSchema = z
       )
       .meta({
         description:
-          'Where the daemon’s REST API is: unix:///path/of/socket, http://127.0.0.1:port (loopback only) or https://host:port.',
+          'Where the daemon’s REST API is: unix:///path/of/socket, http://127.0.0.1:port (loopback only) ' +
+          'or https://host:port.',
       }),
     credentials: z
       .object({
@@ -26,15 +27,20 @@ export const storageDaemonSpecSchema = z
           })
           .meta({
             description:
-              'A Secret with the keys token (bearer token) and ca.crt (PEM, checks the daemon’s certificate); both are optional.',
+              'A Secret with the keys token (bearer token) and ca.crt (PEM, checks the daemon’s ' +
+              'certificate); both are optional.',
           }),
       })
       .optional()
       .meta({ description: 'How the operator shows who it is; nothing on a unix socket.' }),
-    cordoned: z.boolean().optional().meta({
-      description:
-        'Whether to place no new volumes here. What is here goes on working, restores and clones of it included.',
-    }),
+    cordoned: z
+      .boolean()
+      .optional()
+      .meta({
+        description:
+          'Whether to place no new volumes here. What is here goes on working, restores and clones ' +
+          'of it included.',
+      }),
   })
   .meta({ description: 'How to reach the daemon and what to use it for.' });
 
