@@ -9,7 +9,7 @@ import { apiErrorKind } from './api-errors.ts';
 import type { KubeMetrics } from './kube-metrics.ts';
 import type { KubernetesObject } from './kubernetes-object.ts';
 import type { Listers } from './lister.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore } from './cache/object-store.ts';
 import type { ControllerModule } from './reconciler.ts';
 import type { ReconcileResult } from './reconcile-result.ts';
 import type { Resource } from './resource.ts';

@@ -3,10 +3,10 @@ import type { Clock } from '@varve/common/clock';
 import { silentLogger } from '@varve/common/logger';
 import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
-import { ApiConnection, apiConnectionDefaults } from '../kube/api-connection.ts';
+import { ApiConnection, apiConnectionDefaults } from '../kube/http/api-connection.ts';
 import { KubeMetrics } from '../kube/kube-metrics.ts';
 import type { Resource } from '../kube/resource.ts';
-import { RestKubeClient, restKubeClientDefaults } from '../kube/rest-kube-client.ts';
+import { RestKubeClient, restKubeClientDefaults } from '../kube/http/rest-kube-client.ts';
 import type { ScriptedApiServer } from './scripted-api-server.ts';
 
 /** The kind of {@link thing}. */

@@ -15,14 +15,14 @@ import { backoffMs } from '@varve/common/backoff';
 import type { Clock } from '@varve/common/clock';
 import { waitFor } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
-import { ApiError, apiErrorFromStatus, apiErrorKind, isGone } from './api-errors.ts';
-import type { ApiStatus } from './api-errors.ts';
-import type { KubeClient, Selection, WatchEvent } from './kube-client.ts';
-import type { KubeMetrics } from './kube-metrics.ts';
-import type { KubernetesObject } from './kubernetes-object.ts';
+import { ApiError, apiErrorFromStatus, apiErrorKind, isGone } from '../api-errors.ts';
+import type { ApiStatus } from '../api-errors.ts';
+import type { KubeClient, Selection, WatchEvent } from '../kube-client.ts';
+import type { KubeMetrics } from '../kube-metrics.ts';
+import type { KubernetesObject } from '../kubernetes-object.ts';
 import type { ObjectStore } from './object-store.ts';
-import type { Resource } from './resource.ts';
-import { apiVersionOf, resourceName } from './resource.ts';
+import type { Resource } from '../resource.ts';
+import { apiVersionOf, resourceName } from '../resource.ts';
 
 /** What is reflected, and its bounds; see {@link reflectorDefaults}. */
 export interface ReflectorOptions<T extends KubernetesObject> {

@@ -1,4 +1,4 @@
-import { ApiError } from './api-errors.ts';
+import { ApiError } from '../api-errors.ts';
 
 /** Objects are at most 1.5 MiB in etcd; in JSON, with managed fields, an event stays below this. */
 const lineBytesMax = 16 * 1024 * 1024;

@@ -4,8 +4,8 @@ import { waitFor } from '@varve/common/clock';
 import type { Dispatcher } from 'undici';
 import type { ApiConnection, ApiRequest } from './api-connection.ts';
 import { unreachable } from './api-connection.ts';
-import type { ApiStatus } from './api-errors.ts';
-import { ApiError, apiErrorFromStatus } from './api-errors.ts';
+import type { ApiStatus } from '../api-errors.ts';
+import { ApiError, apiErrorFromStatus } from '../api-errors.ts';
 import type {
   DeleteOptions,
   KubeClient,
@@ -16,15 +16,15 @@ import type {
   WatchEvent,
   WatchOptions,
   WriteOptions,
-} from './kube-client.ts';
-import type { KubeMetrics } from './kube-metrics.ts';
-import type { Draft, KubernetesObject, ObjectName } from './kubernetes-object.ts';
-import { objectKey } from './kubernetes-object.ts';
+} from '../kube-client.ts';
+import type { KubeMetrics } from '../kube-metrics.ts';
+import type { Draft, KubernetesObject, ObjectName } from '../kubernetes-object.ts';
+import { objectKey } from '../kubernetes-object.ts';
 import { LineSplitter } from './line-splitter.ts';
-import type { Resource } from './resource.ts';
-import { apiVersionOf, collectionPath, objectPath, resourceName } from './resource.ts';
-import type { TokenBucketOptions } from './token-bucket.ts';
-import { TokenBucket } from './token-bucket.ts';
+import type { Resource } from '../resource.ts';
+import { apiVersionOf, collectionPath, objectPath, resourceName } from '../resource.ts';
+import type { TokenBucketOptions } from '../token-bucket.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 /** Who writes, and how fast requests may go out. */
 export interface RestKubeClientOptions {

@@ -9,9 +9,9 @@
  *   before: others who watch it must still wake.
  */
 import { assert } from '@varve/common/assert';
-import type { KubernetesObject } from './kubernetes-object.ts';
-import { objectKey } from './kubernetes-object.ts';
-import type { Lister, ObjectChange, ObjectIndex } from './lister.ts';
+import type { KubernetesObject } from '../kubernetes-object.ts';
+import { objectKey } from '../kubernetes-object.ts';
+import type { Lister, ObjectChange, ObjectIndex } from '../lister.ts';
 import { compareResourceVersions } from './resource-version.ts';
 
 /** Hears of changes, in order. Must not throw: it only puts keys into queues. */

@@ -1,14 +1,14 @@
 import { assert } from '@varve/common/assert';
 import type { Clock } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
-import type { KubeClient, WriteObserver } from './kube-client.ts';
-import type { KubeMetrics } from './kube-metrics.ts';
-import type { KubernetesObject } from './kubernetes-object.ts';
-import type { Lister, Listers, ObjectIndex } from './lister.ts';
+import type { KubeClient, WriteObserver } from '../kube-client.ts';
+import type { KubeMetrics } from '../kube-metrics.ts';
+import type { KubernetesObject } from '../kubernetes-object.ts';
+import type { Lister, Listers, ObjectIndex } from '../lister.ts';
 import { ObjectStore } from './object-store.ts';
 import { Reflector, reflectorDefaults } from './reflector.ts';
-import type { Resource } from './resource.ts';
-import { resourceName } from './resource.ts';
+import type { Resource } from '../resource.ts';
+import { resourceName } from '../resource.ts';
 
 /** What the cache needs; the client must be the bare one, not the one that reports writes to the cache. */
 export interface ObjectCacheDependencies {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Mailbox, testParts, things } from '../testing/machinery.ts';
-import type { TestParts } from '../testing/machinery.ts';
-import { ScriptedApiServer, thing } from '../testing/scripted-api-server.ts';
-import type { ObjectChange } from './lister.ts';
+import { Mailbox, testParts, things } from '../../testing/machinery.ts';
+import type { TestParts } from '../../testing/machinery.ts';
+import { ScriptedApiServer, thing } from '../../testing/scripted-api-server.ts';
+import type { ObjectChange } from '../lister.ts';
 import { ObjectStore } from './object-store.ts';
 import { Reflector, reflectorDefaults } from './reflector.ts';
 import type { ReflectorOptions } from './reflector.ts';
-import type { KubernetesObject } from './kubernetes-object.ts';
+import type { KubernetesObject } from '../kubernetes-object.ts';
 
 const options: ReflectorOptions<KubernetesObject> = {
   ...reflectorDefaults,

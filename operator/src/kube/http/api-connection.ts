@@ -9,7 +9,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '@varve/common/clock';
 import { Agent, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
-import { ApiError } from './api-errors.ts';
+import { ApiError } from '../api-errors.ts';
 
 /** How to behave towards the API server; see {@link apiConnectionDefaults}. */
 export interface ApiConnectionOptions {

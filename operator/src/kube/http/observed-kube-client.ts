@@ -8,9 +8,9 @@ import type {
   WatchOptions,
   WriteObserver,
   WriteOptions,
-} from './kube-client.ts';
-import type { Draft, KubernetesObject, ObjectName } from './kubernetes-object.ts';
-import type { Resource } from './resource.ts';
+} from '../kube-client.ts';
+import type { Draft, KubernetesObject, ObjectName } from '../kubernetes-object.ts';
+import type { Resource } from '../resource.ts';
 
 /** A client that tells an observer of every object that a write returned. Controllers get this one. */
 export class ObservedKubeClient implements KubeClient {
