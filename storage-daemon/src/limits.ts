@@ -24,3 +24,45 @@ export const zeroPieceBlocksMax = 16384;
 
 /** Bytes of zeros written at a time where a client wants zeros that stay allocated. */
 export const zeroBufferBytes = mebibyteBytes;
+
+/** Largest READ or WRITE of an NBD client, announced to it. What clients assume unless told otherwise (NBD proto, Size constraints). */
+export const nbdPayloadBytesMax = 32 * mebibyteBytes;
+
+/**
+ * A WRITE larger than allowed is read and dropped up to this size, so that the connection survives; beyond it, it ends. libnbd's
+ * own largest request.
+ */
+export const nbdDroppedPayloadBytesMax = 64 * mebibyteBytes;
+
+/**
+ * Bytes of reads and writes that one connection has under way, plus the one request that brought it there; then its socket is not
+ * read. One largest request always fits.
+ */
+export const nbdBytesInFlightMax = nbdPayloadBytesMax;
+
+/** Requests that one connection has under way; then its socket is not read. nbdcopy asks for 64, a kernel for 128 to 256. */
+export const nbdRequestsInFlightMax = 512;
+
+/** Data of one option. Lists of meta contexts are the longest that clients send; a name has at most 4096 bytes. */
+export const nbdOptionBytesMax = 64 * 1024;
+
+/** A longer option is read and dropped up to this size and answered with "too big"; beyond it, the connection ends. */
+export const nbdDroppedOptionBytesMax = mebibyteBytes;
+
+/**
+ * Options of one connection, so that nobody negotiates for ever. Clients that list exports ask two more per
+ * export; these come on top.
+ */
+export const nbdOptionsMax = 1000;
+
+/** Names, queries and texts (NBD proto: "strings are at most 4096 bytes"). */
+export const nbdStringBytesMax = 4096;
+
+/** Queries in one meta context option: more than any client knows namespaces. */
+export const nbdMetaQueriesMax = 1024;
+
+/** Extents in one answer to BLOCK_STATUS (256 KiB); the client asks again for the rest. The protocol's bound is 2^20. */
+export const nbdStatusExtentsMax = 32 * 1024;
+
+/** A run of zeros in a read that is sent as a hole instead: about where twenty header bytes and a chunk of its own pay off. */
+export const nbdHoleBytesMin = 64 * 1024;
