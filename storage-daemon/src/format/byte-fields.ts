@@ -4,7 +4,14 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { checkFormat } from './corruption-error.ts';
+import { blockSizeBytes } from '../units.ts';
+import { checkFormat, CorruptionError } from './corruption-error.ts';
+
+/** Checks that there is a whole page to read. */
+export function checkPageSize(page: Uint8Array): void {
+  const isWhole = page.length === blockSizeBytes;
+  checkFormat(isWhole, 'length', () => `${page.length} bytes are not a page`, 0);
+}
 
 /** A view of all bytes of a page or record. */
 export function viewOf(bytes: Uint8Array): DataView {
@@ -46,9 +53,13 @@ export function checkReserved(bytes: Uint8Array, start: number, end: number): vo
   );
 }
 
-/** Text of at most `length` bytes, UTF-8. */
-export function decodeText(bytes: Uint8Array): string {
-  return new TextDecoder('utf-8', { fatal: false }).decode(bytes);
+/** The text that stands at `offsetBytes` of a page or record. Anything but UTF-8 is refused, not replaced. */
+export function decodeText(bytes: Uint8Array, offsetBytes: number): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new CorruptionError('range', `the text at ${offsetBytes} is not UTF-8`, offsetBytes);
+  }
 }
 
 /** UTF-8 bytes of a text. */

@@ -39,6 +39,7 @@ import { blockSizeBytes } from '../units.ts';
 import { checkReserved, decodeText, encodeText, isZero, viewOf } from './byte-fields.ts';
 import { crc32c } from './checksum.ts';
 import { checkFormat } from './corruption-error.ts';
+import { birthMax } from './dead-list.ts';
 import { decodePointer, encodePointer, type MetadataPointer } from './metadata-pointer.ts';
 
 /** Bytes of a record. */
@@ -50,6 +51,8 @@ export const nameBytesMax = 100;
 const crcOffset = 252;
 const flagDeleted = 1;
 const flagWalking = 2;
+/** Greatest height of a map: leaves of one cluster below tables of two pointers reach 2^32 blocks at 28. */
+const mapLevelMax = 28;
 
 /** A node as the disk has it. */
 export interface CatalogRecord {
@@ -80,23 +83,26 @@ export interface CatalogRecord {
   readonly name: string;
 }
 
-function assertConsistent(record: CatalogRecord): void {
-  assert(
-    (record.kind === 'snapshot') === record.epoch > 0 || record.isWalking,
-    'snapshots have epochs',
-  );
-  assert(
-    (record.kind === 'volume') === record.curEpoch > 0 || record.isWalking,
-    'heads have a curEpoch',
-  );
-  assert(!record.isWalking || record.isDeleted, 'what walks is deleted');
-  assert(!record.isWalking || record.parent === undefined, 'what walks has no parent');
-  assert(record.uuid.length === 16, `${record.uuid.length} bytes are not a UUID`);
+/** What no node can be; undefined if the record is possible. */
+function findContradiction(record: CatalogRecord): string | undefined {
+  const { kind, isWalking, epoch, curEpoch } = record;
+  if (!isWalking && (kind === 'snapshot') !== epoch > 0) return `a ${kind} with epoch ${epoch}`;
+  if (!isWalking && (kind === 'volume') !== curEpoch > 0) {
+    return `a ${kind} with curEpoch ${curEpoch}`;
+  }
+  if (isWalking && !record.isDeleted) return 'it walks and is not deleted';
+  if (isWalking && record.parent !== undefined) return 'it walks and has a parent';
+  if (epoch > birthMax || curEpoch > birthMax) return `epoch ${Math.max(epoch, curEpoch)}`;
+  if (record.level > mapLevelMax) return `a map of height ${record.level}`;
+  if (!Number.isFinite(record.createdMs)) return `creation time ${record.createdMs}`;
+  return undefined;
 }
 
 /** Writes a record. */
 export function encodeCatalogRecord(record: CatalogRecord, target: Uint8Array): void {
-  assertConsistent(record);
+  const contradiction = findContradiction(record);
+  assert(contradiction === undefined, `node ${record.id}: ${contradiction}`);
+  assert(record.uuid.length === 16, `${record.uuid.length} bytes are not a UUID`);
   assert(target.length === catalogRecordBytes, `${target.length} bytes are not a record`);
   target.fill(0);
   const view = viewOf(target);
@@ -138,9 +144,11 @@ export function encodeCatalogRecord(record: CatalogRecord, target: Uint8Array): 
 /**
  * Reads a record; undefined if there is none.
  *
- * @throws CorruptionError `checksum`, `range` or `reserved`
+ * @throws CorruptionError `length`, `checksum`, `range` or `reserved`
  */
 export function decodeCatalogRecord(bytes: Uint8Array): CatalogRecord | undefined {
+  const isWhole = bytes.length === catalogRecordBytes;
+  checkFormat(isWhole, 'length', () => `${bytes.length} bytes are not a record`, 0);
   if (isZero(bytes, 0, catalogRecordBytes)) return undefined;
   const view = viewOf(bytes);
   const crc = view.getUint32(crcOffset, true);
@@ -155,10 +163,12 @@ export function decodeCatalogRecord(bytes: Uint8Array): CatalogRecord | undefine
   const nameLength = view.getUint8(128);
   checkFormat(nameLength <= nameBytesMax, 'range', () => `name length ${nameLength}`, 128);
   checkReserved(bytes, 7, 8);
-  checkReserved(bytes, 229, crcOffset);
+  checkReserved(bytes, 129 + nameLength, crcOffset);
   const flags = view.getUint8(5);
+  const hasKnownFlags = (flags & ~(flagDeleted | flagWalking)) === 0;
+  checkFormat(hasKnownFlags, 'reserved', () => `flags 0x${flags.toString(16)}`, 5);
   const parent = view.getUint32(12, true);
-  return {
+  const record: CatalogRecord = {
     id: view.getUint32(0, true),
     kind: kind === 1 ? 'volume' : 'snapshot',
     isDeleted: (flags & flagDeleted) !== 0,
@@ -182,6 +192,9 @@ export function decodeCatalogRecord(bytes: Uint8Array): CatalogRecord | undefine
     walkBound: view.getUint32(100, true),
     createdMs: view.getFloat64(104, true),
     uuid: bytes.slice(112, 128),
-    name: decodeText(bytes.subarray(129, 129 + nameLength)),
+    name: decodeText(bytes.subarray(129, 129 + nameLength), 129),
   };
+  const contradiction = findContradiction(record);
+  checkFormat(contradiction === undefined, 'range', () => `node ${record.id}: ${contradiction}`, 0);
+  return record;
 }

@@ -24,7 +24,13 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { checkReserved, readSafeInteger, viewOf, writeSafeInteger } from './byte-fields.ts';
+import {
+  checkPageSize,
+  checkReserved,
+  readSafeInteger,
+  viewOf,
+  writeSafeInteger,
+} from './byte-fields.ts';
 import { crc32c } from './checksum.ts';
 import { checkFormat } from './corruption-error.ts';
 import { decodePointer, encodePointer, type MetadataPointer } from './metadata-pointer.ts';
@@ -103,13 +109,14 @@ export function encodeCellRoot(root: CellRoot, copyNumber: number, target: Uint8
 /**
  * Reads a copy of a root.
  *
- * @throws CorruptionError `checksum`, `magic`, `position`, `reserved` or `range`
+ * @throws CorruptionError `length`, `checksum`, `magic`, `position`, `reserved` or `range`
  */
 export function decodeCellRoot(
   page: Uint8Array,
   expected: { readonly cell: number; readonly poolUuid: Uint8Array; readonly copyNumber: number },
 ): CellRoot {
-  const copy = page.slice();
+  checkPageSize(page);
+  const copy = new Uint8Array(page);
   const view = viewOf(copy);
   const copyNumber = view.getUint32(copyOffset, true);
   view.setUint32(copyOffset, 0, true);

@@ -15,7 +15,7 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { viewOf } from './byte-fields.ts';
+import { checkPageSize, checkReserved, viewOf } from './byte-fields.ts';
 import { checkFormat } from './corruption-error.ts';
 
 /** Entries of a page of dead blocks. */
@@ -56,6 +56,7 @@ export interface FreeQueueItemRecord {
 /** Writes a page of entries; unused ones at its end are zero. */
 export function encodeDeadPage(entries: DeadEntries, target: Uint8Array): void {
   const { pbns, births } = entries;
+  assert(target.length === blockSizeBytes, `${target.length} bytes are not a page`);
   assert(pbns.length <= deadPageEntries && births.length === pbns.length, 'a page of entries');
   target.fill(0);
   const view = viewOf(target);
@@ -68,9 +69,15 @@ function putEntry(view: DataView, offset: number, pbn: number, birth: number): v
   view.setUint32(offset + 4, birth, true);
 }
 
-/** Reads `count` entries of a page whose checksum was compared with its pointer. */
+/**
+ * Reads `count` entries of a page whose checksum was compared with its pointer.
+ *
+ * @throws CorruptionError `length`, `reserved`, `range` or `unsupported`
+ */
 export function decodeDeadPage(page: Uint8Array, count: number): DeadEntries {
+  checkPageSize(page);
   checkFormat(count <= deadPageEntries, 'range', () => `${count} entries in a page`, 0);
+  checkReserved(page, 8 * count, blockSizeBytes);
   return readEntries(viewOf(page), 0, count);
 }
 
@@ -98,13 +105,19 @@ export function encodeDeadDirectory(buckets: readonly DeadBucketRecord[]): Uint8
   return writer.bytes();
 }
 
-/** Reads a directory. */
+/**
+ * Reads a directory.
+ *
+ * @throws CorruptionError `range` or `unsupported`
+ */
 export function decodeDeadDirectory(bytes: Uint8Array): DeadBucketRecord[] {
   if (bytes.length === 0) return [];
   const reader = new WordReader(bytes);
   const buckets: DeadBucketRecord[] = [];
   for (let left = reader.take(); left > 0; left--) {
     const birthLow = reader.take();
+    const above = buckets.at(-1)?.birthLow ?? -1;
+    reader.expect(birthLow > above, () => `bucket ${birthLow} follows bucket ${above}`);
     const blockCount = reader.take();
     buckets.push({ birthLow, blockCount, segments: takeSegments(reader) });
   }
@@ -124,17 +137,24 @@ export function encodeFreeQueue(items: readonly FreeQueueItemRecord[]): Uint8Arr
   return writer.bytes();
 }
 
-/** Reads the free queue. */
+/**
+ * Reads the free queue.
+ *
+ * @throws CorruptionError `range` or `unsupported`
+ */
 export function decodeFreeQueue(bytes: Uint8Array): FreeQueueItemRecord[] {
   if (bytes.length === 0) return [];
   const reader = new WordReader(bytes);
   const items: FreeQueueItemRecord[] = [];
   for (let left = reader.take(); left > 0; left--) {
     const id = reader.take();
-    const isMeta = reader.take() === 1;
+    const above = items.at(-1)?.id ?? -1;
+    reader.expect(id > above, () => `item ${id} follows item ${above}`);
+    const metaWord = reader.take();
+    reader.expect(metaWord <= 1, () => `item ${id} is of kind ${metaWord}`);
     const done = reader.take();
     const blockCount = reader.take();
-    items.push({ id, isMeta, done, blockCount, segments: takeSegments(reader) });
+    items.push({ id, isMeta: metaWord === 1, done, blockCount, segments: takeSegments(reader) });
   }
   reader.expectEnd();
   return items;
@@ -144,6 +164,9 @@ function putSegments(writer: WordWriter, segments: readonly DeadSegmentRecord[])
   writer.put(segments.length);
   for (const segment of segments) {
     if (segment.kind === 'page') {
+      const isPossible =
+        segment.pbn !== 0 && segment.count >= 1 && segment.count <= deadPageEntries;
+      assert(isPossible, `a page ${segment.pbn} of ${segment.count} entries`);
       writer.put((segment.count | pageFlag) >>> 0, segment.pbn, segment.crc);
       continue;
     }
@@ -162,6 +185,8 @@ function takeSegments(reader: WordReader): DeadSegmentRecord[] {
     const count = word & ~pageFlag;
     if ((word & pageFlag) !== 0) {
       const pbn = reader.take();
+      const isPossible = pbn !== 0 && count >= 1 && count <= deadPageEntries;
+      reader.expect(isPossible, () => `a page ${pbn} of ${count} entries`);
       segments.push({ kind: 'page', pbn, crc: reader.take(), count });
     } else {
       segments.push({ kind: 'entries', ...reader.takeEntries(count) });
@@ -209,8 +234,11 @@ class WordReader {
     checkFormat(rest === 0, 'range', () => `${rest} bytes too many`, this.#offset);
   }
 
+  expect(condition: boolean, describe: () => string): void {
+    checkFormat(condition, 'range', describe, this.#offset);
+  }
+
   #expectRoom(bytes: number): void {
-    const isThere = this.#offset + bytes <= this.#view.byteLength;
-    checkFormat(isThere, 'range', () => 'a list ends too early', this.#offset);
+    this.expect(this.#offset + bytes <= this.#view.byteLength, () => 'a list ends too early');
   }
 }

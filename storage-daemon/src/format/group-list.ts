@@ -12,7 +12,9 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { checkReserved, viewOf } from './byte-fields.ts';
+import { checkPageSize, checkReserved, viewOf } from './byte-fields.ts';
+import { checkFormat } from './corruption-error.ts';
+import { groupBlocksMax } from './pool-layout.ts';
 
 /** Bytes of an entry. */
 const groupEntryBytes = 16;
@@ -29,6 +31,7 @@ export interface GroupEntry {
 
 /** Writes a page of entries. */
 export function encodeGroupListPage(entries: readonly GroupEntry[], target: Uint8Array): void {
+  assert(target.length === blockSizeBytes, `${target.length} bytes are not a page`);
   assert(entries.length <= groupEntriesPerPage, `${entries.length} entries in a page`);
   target.fill(0);
   const view = viewOf(target);
@@ -41,16 +44,25 @@ export function encodeGroupListPage(entries: readonly GroupEntry[], target: Uint
   }
 }
 
-/** Reads the first `count` entries of a page whose checksum was compared with its pointer. */
+/**
+ * Reads the first `count` entries of a page whose checksum was compared with its pointer.
+ *
+ * @throws CorruptionError `length`, `reserved` or `range`
+ */
 export function decodeGroupListPage(page: Uint8Array, count: number): GroupEntry[] {
+  checkPageSize(page);
   const view = viewOf(page);
+  checkFormat(count <= groupEntriesPerPage, 'range', () => `${count} entries in a page`, 0);
   checkReserved(page, count * groupEntryBytes, blockSizeBytes);
   return Array.from({ length: count }, (_, index) => {
     const offset = index * groupEntryBytes;
     checkReserved(page, offset + 6, offset + 8);
+    const freeBlocks = view.getUint16(offset + 4, true);
+    const isInRange = freeBlocks <= groupBlocksMax;
+    checkFormat(isInRange, 'range', () => `${freeBlocks} free blocks in a group`, offset + 4);
     return {
       group: view.getUint32(offset, true),
-      freeBlocks: view.getUint16(offset + 4, true),
+      freeBlocks,
       bitmapCrc: view.getUint32(offset + 8, true),
       slotGeneration: view.getUint32(offset + 12, true),
     };

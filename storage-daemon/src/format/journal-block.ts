@@ -19,7 +19,13 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { checkReserved, readSafeInteger, viewOf, writeSafeInteger } from './byte-fields.ts';
+import {
+  checkPageSize,
+  checkReserved,
+  readSafeInteger,
+  viewOf,
+  writeSafeInteger,
+} from './byte-fields.ts';
 import { crc32c, crc32cWithout } from './checksum.ts';
 import { checkFormat } from './corruption-error.ts';
 
@@ -54,12 +60,13 @@ export function journalSeed(poolUuid: Uint8Array, cell: number): number {
   return crc32c(new Uint8Array([cell & 0xff, cell >>> 8]), crc32c(poolUuid));
 }
 
-/** Writes the header into a page that holds its slots already, and returns the checksum. */
+/** Writes the header into a page that holds its slots already, clears unused slots, and returns the checksum. */
 export function sealJournalBlock(header: JournalHeader, page: Uint8Array, seed: number): number {
   assert(page.length === blockSizeBytes, `${page.length} bytes are not a page`);
   assert(header.slotCount <= journalSlotsPerBlock, `${header.slotCount} slots`);
   assert(header.durableSequence < header.sequence, 'a block is not durable before it is built');
   page.fill(0, 0, headerBytes);
+  page.fill(0, headerBytes + header.slotCount * journalSlotBytes);
   const view = viewOf(page);
   view.setUint32(0, journalMagic, true);
   view.setUint16(4, header.cell, true);
@@ -82,10 +89,11 @@ export function journalSlots(page: Uint8Array): Uint8Array {
 /**
  * Reads a journal block.
  *
- * @throws CorruptionError `magic`, `checksum`, `position`, `reserved` or `range`: to recovery all mean "not a block of
- * this journal"
+ * @throws CorruptionError `length`, `magic`, `checksum`, `position`, `reserved` or `range`: to recovery all mean "not a
+ * block of this journal"
  */
 export function decodeJournalBlock(page: Uint8Array, cell: number, seed: number): JournalBlock {
+  checkPageSize(page);
   const view = viewOf(page);
   checkFormat(view.getUint32(0, true) === journalMagic, 'magic', () => 'no journal block', 0);
   const crc = view.getUint32(crcOffset, true);
@@ -100,11 +108,20 @@ export function decodeJournalBlock(page: Uint8Array, cell: number, seed: number)
   checkReserved(page, crcOffset + 4, headerBytes);
   const slotCount = view.getUint16(6, true);
   checkFormat(slotCount <= journalSlotsPerBlock, 'range', () => `${slotCount} slots`, 6);
+  checkReserved(page, headerBytes + slotCount * journalSlotBytes, blockSizeBytes);
+  const sequence = readSafeInteger(view, 8);
+  const durableSequence = readSafeInteger(view, 16);
+  checkFormat(
+    durableSequence < sequence,
+    'range',
+    () => `block ${sequence} was built when ${durableSequence} was durable`,
+    16,
+  );
   return {
     cell,
     slotCount,
-    sequence: readSafeInteger(view, 8),
-    durableSequence: readSafeInteger(view, 16),
+    sequence,
+    durableSequence,
     prevCrc: view.getUint32(24, true),
     openGeneration: view.getUint32(28, true),
     rootGeneration: readSafeInteger(view, 32),

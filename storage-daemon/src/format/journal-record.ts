@@ -31,7 +31,7 @@
  */
 import { assert, assertNever } from '@varve/common/assert';
 
-import { decodeText, encodeText, viewOf } from './byte-fields.ts';
+import { checkReserved, decodeText, encodeText, viewOf } from './byte-fields.ts';
 import { nameBytesMax } from './catalog-record.ts';
 import { checkFormat } from './corruption-error.ts';
 import { journalSlotBytes } from './journal-block.ts';
@@ -211,7 +211,8 @@ function withPayload(slot: Slot, payload: NodePayload & { reference: number }): 
 /**
  * All records of a block, in order.
  *
- * @throws CorruptionError `unsupported` or `range`: the block's checksum was right, so this is another version's block
+ * @throws CorruptionError `unsupported`, `reserved` or `range`: the block's checksum was right, so this is another
+ * version's block
  */
 export function decodeJournalRecords(slots: Uint8Array): JournalRecord[] {
   const records: JournalRecord[] = [];
@@ -229,36 +230,50 @@ function decodeRecord(
 ): { record: JournalRecord | undefined; bytes: number } {
   const view = viewOf(slots.subarray(offset));
   const op = view.getUint8(0);
+  const arg = view.getUint8(1);
   const flags = view.getUint16(2, true);
   const node = view.getUint32(4, true);
   const lbn = view.getUint32(8, true);
   const pbn = view.getUint32(12, true);
-  const single = (record: JournalRecord) => ({ record, bytes: journalSlotBytes });
+  /** A record of one slot; `unused` joins the fields that it does not have. */
+  const single = (record: JournalRecord | undefined, unused: number) => {
+    checkFormat(unused === 0, 'reserved', () => `record ${op} uses unknown fields`, offset);
+    return { record, bytes: journalSlotBytes };
+  };
   switch (op) {
     case Op.nop:
-      return { record: undefined, bytes: journalSlotBytes };
+      return single(undefined, arg | flags | node | lbn | pbn);
     case Op.set:
-      return single({ op: 'set', node, lbn, pbn, count: view.getUint8(1) + 1 });
+      checkFormat(pbn !== 0, 'range', () => 'a SET to no block', offset);
+      return single({ op: 'set', node, lbn, pbn, count: arg + 1 }, flags);
     case Op.clear:
-      return single({ op: 'clear', node, lbn, count: flags });
+      checkFormat(
+        flags >= 1 && flags <= clearBlocksMax,
+        'range',
+        () => `a CLEAR of ${flags} blocks`,
+        offset,
+      );
+      return single({ op: 'clear', node, lbn, count: flags }, arg | pbn);
     case Op.walk:
-      return single({ op: 'walk', node, cursor: lbn });
+      return single({ op: 'walk', node, cursor: lbn }, arg | flags | pbn);
     case Op.freed:
-      return single({ op: 'freed', item: lbn, done: pbn });
+      return single({ op: 'freed', item: lbn, done: pbn }, arg | flags | node);
     case Op.groupGet:
-      return single({ op: 'groupGet', group: pbn });
+      return single({ op: 'groupGet', group: pbn }, arg | flags | node | lbn);
     case Op.delete:
-      return single({ op: 'delete', node });
+      return single({ op: 'delete', node }, arg | flags | lbn | pbn);
     case Op.resize:
-      return single({ op: 'resize', node, sizeBlocks: lbn });
+      return single({ op: 'resize', node, sizeBlocks: lbn }, arg | flags | pbn);
     default:
       break;
   }
   const bytes = journalSlotBytes * (1 + Math.ceil(flags / journalSlotBytes));
   const isWhole = flags >= fixedPayloadBytes && offset + bytes <= slots.length;
   checkFormat(isWhole, 'range', () => `record ${op} has a payload of ${flags} bytes`, offset);
-  const payload = decodePayload(slots.subarray(offset + journalSlotBytes, offset + bytes));
-  const { reference, attributes } = payload;
+  checkFormat(arg === 0, 'reserved', () => `record ${op} uses unknown fields`, offset + 1);
+  const start = offset + journalSlotBytes;
+  checkReserved(slots, start + flags, offset + bytes);
+  const { payload, reference } = decodePayload(slots.subarray(start, start + flags));
   const curEpoch = pbn;
   switch (op) {
     case Op.create:
@@ -269,28 +284,30 @@ function decodeRecord(
       return { record: { op: 'clone', source: node, node: lbn, curEpoch, payload }, bytes };
     case Op.revert: {
       const record = { op: 'revert', source: node, node: lbn, curEpoch } as const;
-      return { record: { ...record, snapshot: reference, attributes }, bytes };
+      return { record: { ...record, snapshot: reference, attributes: payload.attributes }, bytes };
     }
     default:
       checkFormat(op === Op.attributes, 'unsupported', () => `journal record ${op}`, offset);
-      return { record: { op: 'attributes', node, attributes }, bytes };
+      return { record: { op: 'attributes', node, attributes: payload.attributes }, bytes };
   }
 }
 
-function decodePayload(bytes: Uint8Array): NodePayload & { reference: number } {
+function decodePayload(bytes: Uint8Array): { payload: NodePayload; reference: number } {
   const view = viewOf(bytes);
   const nameLength = view.getUint8(32);
-  const attributesOffset = 33 + nameLength + 2;
-  checkFormat(attributesOffset <= bytes.length, 'range', () => `name length ${nameLength}`, 32);
+  const attributesOffset = fixedPayloadBytes + nameLength;
+  const hasName = nameLength <= nameBytesMax && attributesOffset <= bytes.length;
+  checkFormat(hasName, 'range', () => `name length ${nameLength}`, 32);
   const attributesLength = view.getUint16(attributesOffset - 2, true);
-  const end = attributesOffset + attributesLength;
-  checkFormat(end <= bytes.length, 'range', () => `attributes length ${attributesLength}`, 33);
-  return {
+  const hasAttributes =
+    attributesLength <= attributesBytesMax && attributesOffset + attributesLength === bytes.length;
+  checkFormat(hasAttributes, 'range', () => `attributes length ${attributesLength}`, 33);
+  const payload: NodePayload = {
     uuid: bytes.slice(0, 16),
     createdMs: view.getFloat64(16, true),
     sizeBlocks: view.getUint32(24, true),
-    reference: view.getUint32(28, true),
-    name: decodeText(bytes.subarray(33, 33 + nameLength)),
-    attributes: decodeText(bytes.subarray(attributesOffset, end)),
+    name: decodeText(bytes.subarray(33, 33 + nameLength), 33),
+    attributes: decodeText(bytes.subarray(attributesOffset), attributesOffset),
   };
+  return { payload, reference: view.getUint32(28, true) };
 }

@@ -22,7 +22,7 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes, clusterSizeBlocks } from '../units.ts';
-import { checkReserved, isZero, viewOf } from './byte-fields.ts';
+import { checkPageSize, checkReserved, isZero, viewOf } from './byte-fields.ts';
 import { checkFormat } from './corruption-error.ts';
 import { checkPageHeader, encodePageHeader, type PagePosition } from './page-header.ts';
 
@@ -107,6 +107,47 @@ export function encodeMapLeaf(
   for (const [index, record] of leaf.inline.entries()) {
     if (record) words.set(record, inlineOffset / 4 + index * splitRecordWords);
   }
+  const used = leaf.splitIndex.filter((index) => index >= 0);
+  const contradiction = findContradiction(leaf, new Set(used));
+  assert(contradiction === undefined, `leaf ${place.position.index}: ${contradiction}`);
+}
+
+/** What no leaf can be; undefined if it is possible. */
+function findContradiction(leaf: MapLeaf, used: ReadonlySet<number>): string | undefined {
+  const pagesInUse = new Set<number>();
+  for (const index of used) {
+    if (index >= inlineRecords) {
+      pagesInUse.add(Math.floor((index - inlineRecords) / extensionRecords));
+    }
+  }
+  for (let page = 0; page < extensionsMax; page++) {
+    const isThere = leaf.extPbn[page] !== 0;
+    if (isThere !== pagesInUse.has(page)) {
+      return `extension ${page} is ${isThere ? 'there without use' : 'used and absent'}`;
+    }
+    if (!isThere && (leaf.extCrc[page] !== 0 || leaf.extBirth[page] !== 0)) {
+      return `extension ${page} has a checksum or birth, but no page`;
+    }
+  }
+  for (let index = 0; index < inlineRecords; index++) {
+    const record = leaf.inline[index];
+    if ((record !== undefined) !== used.has(index)) return `record ${index} is used and absent`;
+    const flaw = record && findFlaw(record);
+    if (flaw !== undefined) return `record ${index} ${flaw}`;
+  }
+  return undefined;
+}
+
+/** What no split record can be. */
+function findFlaw(record: SplitRecord): string | undefined {
+  if (countMapped(record) === 0) return 'is empty';
+  for (let block = 0; block < clusterSizeBlocks; block++) {
+    const isMapped = record[block] !== 0;
+    if (isMapped !== (record[clusterSizeBlocks + block] !== 0)) {
+      return `has a block ${block} with a pbn or a birth alone`;
+    }
+  }
+  return undefined;
 }
 
 /**
@@ -115,9 +156,10 @@ export function encodeMapLeaf(
  * @throws CorruptionError of any kind; `unsupported` for an entry that this version does not read
  */
 export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf {
+  checkPageSize(page);
   checkPageHeader(page, expected);
   checkReserved(page, splitCountOffset + 2, entryOffset);
-  const words = new Uint32Array(page.slice().buffer);
+  const words = new Uint32Array(new Uint8Array(page).buffer);
   const leaf = emptyLeaf();
   leaf.extPbn.set(words.subarray(extPbnOffset / 4, extCrcOffset / 4));
   leaf.extCrc.set(words.subarray(extCrcOffset / 4, extBirthOffset / 4));
@@ -147,6 +189,12 @@ export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf
     splitCountOffset,
   );
   checkReserved(page, birthOffset, inlineOffset);
+  for (let index = 0; index < inlineRecords; index++) {
+    const start = inlineOffset + index * splitRecordBytes;
+    if (!used.has(index)) checkReserved(page, start, start + splitRecordBytes);
+  }
+  const contradiction = findContradiction(leaf, used);
+  checkFormat(contradiction === undefined, 'range', () => `a leaf: ${contradiction}`, extPbnOffset);
   return leaf;
 }
 
@@ -181,21 +229,33 @@ export function encodeMapExtension(
   records: readonly (SplitRecord | undefined)[],
   target: Uint8Array,
 ): void {
+  assert(target.length === blockSizeBytes, `${target.length} bytes are not a page`);
   assert(records.length === extensionRecords, `${records.length} records are not an extension`);
   target.fill(0);
   const words = new Uint32Array(target.buffer, target.byteOffset, blockSizeBytes / 4);
   for (const [index, record] of records.entries()) {
-    if (record) words.set(record, index * splitRecordWords);
+    if (!record) continue;
+    const flaw = findFlaw(record);
+    assert(flaw === undefined, `record ${index} of an extension ${flaw}`);
+    words.set(record, index * splitRecordWords);
   }
 }
 
-/** Reads an extension page whose checksum was compared with its pointer. An empty record is undefined. */
+/**
+ * Reads an extension page whose checksum was compared with its pointer. An empty record is undefined.
+ *
+ * @throws CorruptionError `length` or `range`
+ */
 export function decodeMapExtension(page: Uint8Array): (SplitRecord | undefined)[] {
-  const words = new Uint32Array(page.slice().buffer);
+  checkPageSize(page);
+  const words = new Uint32Array(new Uint8Array(page).buffer);
   return Array.from({ length: extensionRecords }, (_, index) => {
     const start = index * splitRecordBytes;
     if (isZero(page, start, start + splitRecordBytes)) return undefined;
-    return words.slice(index * splitRecordWords, (index + 1) * splitRecordWords);
+    const record = words.slice(index * splitRecordWords, (index + 1) * splitRecordWords);
+    const flaw = findFlaw(record);
+    checkFormat(flaw === undefined, 'range', () => `record ${index} ${flaw}`, start);
+    return record;
   });
 }
 

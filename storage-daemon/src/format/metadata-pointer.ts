@@ -8,6 +8,8 @@
  */
 import { assert } from '@varve/common/assert';
 
+import { checkFormat } from './corruption-error.ts';
+
 /** Bytes of a pointer. */
 export const metadataPointerBytes = 12;
 
@@ -29,11 +31,15 @@ export function encodePointer(view: DataView, offsetBytes: number, pointer: Meta
   view.setUint32(offsetBytes + 8, pointer.birth, true);
 }
 
-/** Reads a pointer. */
+/**
+ * Reads a pointer.
+ *
+ * @throws CorruptionError `range` for a checksum of no page
+ */
 export function decodePointer(view: DataView, offsetBytes: number): MetadataPointer {
-  return {
-    pbn: view.getUint32(offsetBytes, true),
-    crc: view.getUint32(offsetBytes + 4, true),
-    birth: view.getUint32(offsetBytes + 8, true),
-  };
+  const pbn = view.getUint32(offsetBytes, true);
+  const crc = view.getUint32(offsetBytes + 4, true);
+  const isPossible = pbn !== 0 || crc === 0;
+  checkFormat(isPossible, 'range', () => 'a null pointer has a checksum', offsetBytes);
+  return { pbn, crc, birth: view.getUint32(offsetBytes + 8, true) };
 }

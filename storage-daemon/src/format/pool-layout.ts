@@ -20,6 +20,8 @@ import { poolDevicesMax, type PoolGeometry, type SuperblockDevice } from './supe
 const mebibyteBlocks = 256;
 const rootsBlock = 2 * mebibyteBlocks;
 const journalsBlock = 4 * mebibyteBlocks;
+/** Smallest device: its superblock's copies, each in a MiB of its own. */
+const deviceBlocksMin = 3 * mebibyteBlocks;
 /** Most cells of a pool: their roots fit between 2 and 3 MiB. */
 export const cellsMax = 64;
 /** Blocks of a group that hold its bitmap, in turns. */
@@ -48,6 +50,11 @@ export function journalBlockOf(geometry: PoolGeometry, cell: number, slot: numbe
   return journalsBlock + cell * geometry.ringBlocks + slot;
 }
 
+/** Blocks of a device before its groups. */
+function fixedBlocks(geometry: PoolGeometry, deviceIndex: number): number {
+  return deviceIndex === 0 ? journalsBlock + geometry.cellCount * geometry.ringBlocks : rootsBlock;
+}
+
 /** Divides devices of these sizes into groups. A device may be too small to have any. */
 export function layOutDevices(
   geometry: PoolGeometry,
@@ -55,9 +62,8 @@ export function layOutDevices(
 ): SuperblockDevice[] {
   let firstGroup = 0;
   return devices.map(({ uuid, sizeBlocks }, index) => {
-    const fixedBlocks =
-      index === 0 ? journalsBlock + geometry.cellCount * geometry.ringBlocks : rootsBlock;
-    const groupStartBlock = Math.ceil(fixedBlocks / mebibyteBlocks) * mebibyteBlocks;
+    const groupStartBlock =
+      Math.ceil(fixedBlocks(geometry, index) / mebibyteBlocks) * mebibyteBlocks;
     const room = sizeBlocks - mebibyteBlocks - groupStartBlock;
     const groupCount = Math.max(0, Math.floor(room / geometry.groupBlocks));
     const device = { uuid, sizeBlocks, firstGroup, groupCount, groupStartBlock };
@@ -69,6 +75,10 @@ export function layOutDevices(
 /** Checks what a superblock says of sizes before anything is computed from it. */
 export function checkGeometry(geometry: PoolGeometry, devices: readonly SuperblockDevice[]): void {
   const { groupBlocks, ringBlocks, cellCount, tableFanOut, leafClusters } = geometry;
+  const smallestBlocks = Math.min(...devices.map(({ sizeBlocks }) => sizeBlocks));
+  const firstDeviceBlocks = fixedBlocks(geometry, 0) + mebibyteBlocks;
+  let groupCount = 0;
+  for (const device of devices) groupCount += device.groupCount;
   const bounds: [string, number, number, number][] = [
     ['blocks per group', groupBlocks, 16, groupBlocksMax],
     ['journal blocks', ringBlocks, ringBlocksMin, 2 ** 20],
@@ -76,6 +86,9 @@ export function checkGeometry(geometry: PoolGeometry, devices: readonly Superblo
     ['table fan-out', tableFanOut, 2, tableFanOutMax],
     ['clusters per leaf', leafClusters, 1, leafClustersMax],
     ['devices', devices.length, 1, poolDevicesMax],
+    ['blocks of the smallest device', smallestBlocks, deviceBlocksMin, Infinity],
+    ['blocks of the first device', devices[0]?.sizeBlocks ?? 0, firstDeviceBlocks, Infinity],
+    ['blocks in groups', groupCount * groupBlocks, groupBlocks, poolBlocksMax],
   ];
   for (const [name, value, low, high] of bounds) {
     checkFormat(

@@ -12,7 +12,7 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { checkReserved, viewOf } from './byte-fields.ts';
+import { checkPageSize, checkReserved, viewOf } from './byte-fields.ts';
 import { checkFormat } from './corruption-error.ts';
 import { metadataPointerBytes } from './metadata-pointer.ts';
 import { PageType, checkPageHeader, encodePageHeader } from './page-header.ts';
@@ -50,6 +50,7 @@ export function encodeStreamPage(
   place: StreamPlace & { readonly generation: number },
   target: Uint8Array,
 ): void {
+  assert(target.length === blockSizeBytes, `${target.length} bytes are not a page`);
   assert(payload.length >= 1 && payload.length <= streamPageBytes, `${payload.length} bytes`);
   target.fill(0);
   encodePageHeader(target, { type: PageType.stream, ...place }, place.generation);
@@ -65,9 +66,10 @@ export function streamLevelOf(page: Uint8Array): number {
 /**
  * Reads one page whose checksum was compared with its pointer.
  *
- * @throws CorruptionError `magic`, `position`, `reserved` or `range`
+ * @throws CorruptionError `length`, `magic`, `position`, `reserved` or `range`
  */
 export function decodeStreamPage(page: Uint8Array, expected: StreamPlace): Uint8Array {
+  checkPageSize(page);
   const { level, cell, family, index } = expected;
   checkPageHeader(page, { type: PageType.stream, level, cell, family, index });
   checkReserved(page, 28, payloadOffset);

@@ -37,6 +37,7 @@ import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
 import {
+  checkPageSize,
   checkReserved,
   decodeText,
   encodeText,
@@ -52,6 +53,7 @@ import { checkFormat } from './corruption-error.ts';
 export const superblockMagic = 'VARVESB1';
 /** Most devices of a pool. */
 export const poolDevicesMax = 16;
+const magicBytes = encodeText(superblockMagic);
 const formatVersion = 1;
 /** Incompatible feature bits that this version knows: none yet. */
 const knownIncompatible = 0;
@@ -120,7 +122,7 @@ export function encodeSuperblock(
   assert(target.length === blockSizeBytes, `${target.length} bytes are not a page`);
   target.fill(0);
   const view = viewOf(target);
-  target.set(encodeText(superblockMagic), 0);
+  target.set(magicBytes, 0);
   view.setUint32(8, formatVersion, true);
   target.set(superblock.poolUuid, 24);
   writeSafeInteger(view, 40, superblock.generation);
@@ -155,18 +157,18 @@ export function encodeSuperblock(
 
 /** True if the bytes begin like a superblock, whether or not the rest is intact. */
 export function hasSuperblockMagic(page: Uint8Array): boolean {
-  return decodeText(page.subarray(0, 8)) === superblockMagic;
+  return magicBytes.every((byte, index) => page[index] === byte);
 }
 
 /**
  * Reads a copy of a superblock.
  *
- * @throws CorruptionError `magic`, `checksum`, `position`, `version`, `features`, `reserved` or `range`
+ * @throws CorruptionError `length`, `magic`, `checksum`, `position`, `version`, `features`, `reserved` or `range`
  */
 export function decodeSuperblock(page: Uint8Array, copyNumber: number): Superblock {
-  checkFormat(page.length === blockSizeBytes, 'length', () => `${page.length} bytes`, 0);
+  checkPageSize(page);
   checkFormat(hasSuperblockMagic(page), 'magic', () => 'not a superblock of Varve', 0);
-  const copy = page.slice();
+  const copy = new Uint8Array(page);
   const foundCopy = copy[copyOffset]!;
   copy[copyOffset] = 0;
   const view = viewOf(copy);
@@ -179,10 +181,8 @@ export function decodeSuperblock(page: Uint8Array, copyNumber: number): Superblo
     copyOffset,
   );
   checkVersion(view);
-  checkReserved(copy, 149, copyOffset);
   checkReserved(copy, 155, 156);
   checkReserved(copy, 180, 184);
-  checkReserved(copy, endOffset, crcOffset);
   const deviceCount = view.getUint8(154);
   const deviceIndex = view.getUint8(153);
   const nameLength = view.getUint8(48);
@@ -193,9 +193,13 @@ export function decodeSuperblock(page: Uint8Array, copyNumber: number): Superblo
     153,
   );
   checkFormat(nameLength <= nameBytesMax, 'range', () => `name length ${nameLength}`, 48);
+  checkReserved(copy, 49 + nameLength, copyOffset);
+  checkReserved(copy, deviceTableOffset + deviceCount * deviceEntryBytes, crcOffset);
+  const createdMs = view.getFloat64(184, true);
+  checkFormat(Number.isFinite(createdMs), 'range', () => `creation time ${createdMs}`, 184);
   return {
     poolUuid: copy.slice(24, 40),
-    poolName: decodeText(copy.subarray(49, 49 + nameLength)),
+    poolName: decodeText(copy.subarray(49, 49 + nameLength), 49),
     generation: readSafeInteger(view, 40),
     deviceIndex,
     geometry: {
@@ -206,7 +210,7 @@ export function decodeSuperblock(page: Uint8Array, copyNumber: number): Superblo
       leafClusters: view.getUint32(172, true),
       reserveBlocks: view.getUint32(176, true),
     },
-    createdMs: view.getFloat64(184, true),
+    createdMs,
     devices: Array.from({ length: deviceCount }, (_, index) => decodeDevice(copy, index)),
     isReadOnly: (view.getUint32(16, true) & ~knownReadOnlyCompatible) !== 0,
   };

@@ -14,7 +14,7 @@
 import { assert } from '@varve/common/assert';
 
 import { blockSizeBytes } from '../units.ts';
-import { checkReserved } from './byte-fields.ts';
+import { checkPageSize, checkReserved } from './byte-fields.ts';
 import { checkFormat } from './corruption-error.ts';
 import {
   checkPageHeader,
@@ -65,13 +65,14 @@ export function encodeTablePage(
 /**
  * Reads a table page whose checksum was compared with its pointer.
  *
- * @throws CorruptionError `magic`, `position`, `reserved` or `range`
+ * @throws CorruptionError `length`, `magic`, `position`, `reserved` or `range`
  */
 export function decodeTablePage(page: Uint8Array, expected: PagePosition): TablePointers {
+  checkPageSize(page);
   checkPageHeader(page, expected);
   checkReserved(page, pageHeaderBytes, pbnOffset);
   checkReserved(page, endOffset, blockSizeBytes);
-  const words = new Uint32Array(page.slice().buffer);
+  const words = new Uint32Array(new Uint8Array(page).buffer);
   const pointers = {
     pbn: words.slice(pbnOffset / 4, crcOffset / 4),
     crc: words.slice(crcOffset / 4, birthOffset / 4),
