@@ -1,0 +1,16 @@
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
+
+/** A number of bytes as people read it: three digits at least, a decimal only where it says something. */
+export function formatBytes(sizeBytes: number): string {
+  let value = sizeBytes;
+  let power = 0;
+  while (value >= 1024 && power < units.length - 1) {
+    value /= 1024;
+    power += 1;
+  }
+  return `${formatDigits(value)} ${units[power]}`;
+}
+
+function formatDigits(value: number): string {
+  return Number.isInteger(value) || value >= 100 ? String(Math.floor(value)) : value.toFixed(1);
+}
