@@ -14,6 +14,8 @@ import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
+import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
+import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
 import { DaemonRegistry } from './daemons/daemon-registry.ts';
 import { installDefinitions } from './definitions/install-definitions.ts';
 import { HealthServer } from './health-server.ts';
@@ -242,7 +244,11 @@ class RunningOperator implements Operator {
       clock: this.#clock,
       log: this.#log,
     };
-    return [createStorageDaemonController(context, this.#daemons)];
+    return [
+      createStorageDaemonController(context, this.#daemons),
+      createVolumeSnapshotController(context),
+      createVolumeSnapshotContentController(context),
+    ];
   }
 
   async #end(): Promise<void> {
