@@ -33,6 +33,6 @@ export function pageSchema<Item extends z.ZodType>(item: Item) {
 
 /** A page of objects. */
 export interface Page<Item> {
-  readonly items: readonly Item[];
+  readonly items: Item[];
   readonly next?: string | undefined;
 }

@@ -31,7 +31,7 @@ export const channelCallsMax = 512;
 /** One end of a message channel: a Worker, its parent port, or a MessagePort. */
 export interface ChannelPort {
   postMessage(message: unknown): void;
-  on(event: 'message', listener: (message: never) => void): unknown;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
 }
 
 /** What a reactor says without being asked. */
@@ -63,7 +63,7 @@ export class ReactorChannel {
 
   constructor(port: ChannelPort, notices: ReactorNotices) {
     this.#port = port;
-    port.on('message', (message: ReactorMessage) => this.#receive(message, notices));
+    port.on('message', (message) => this.#receive(message as ReactorMessage, notices));
   }
 
   /** Calls without an answer now. */
@@ -140,7 +140,8 @@ export function serveChannel(
   crash: (error: unknown) => void,
 ): void {
   const send = (message: ReactorMessage): void => port.postMessage(message);
-  port.on('message', ({ callId, operation, argument }: CallMessage) => {
+  port.on('message', (message) => {
+    const { callId, operation, argument } = message as CallMessage;
     const run = operations[operation] as (argument: unknown) => Promise<unknown>;
     run(argument).then(
       (value) => send({ type: 'reply', callId, value }),

@@ -6,9 +6,9 @@
  * the process at once.
  */
 import { createOperations } from './control/control.ts';
-import { OpenPools } from './control/open-pools.ts';
+import { OpenPools } from './pools/open-pools.ts';
 import { createReactorEnvironment } from './control/reactor-environment.ts';
-import type { StoreEngine } from './control/store-engine.ts';
+import type { StoreEngine } from './pools/store-engine.ts';
 import { noticesTo, serveChannel, type ChannelPort, type ReactorNotices } from './channel.ts';
 import type { ExportServer } from './export-server.ts';
 import { VolumeTable } from '../volume/volume-table.ts';

@@ -1,6 +1,7 @@
 /**
- * The store's interface over plain Maps: right in every answer, durable in none. It lets the layers above the store be
- * built and tested without a device. A block is immutable and counted, so sharing and exact sizes are plain to see.
+ * The store's interface over plain Maps: right in every answer, durable in none. It lets the layers above
+ * the store be built and tested without a device. A block is immutable and counted, so sharing and exact
+ * sizes are plain to see.
  */
 import { assert } from '@varve/common/assert';
 
@@ -26,6 +27,8 @@ export interface MemoryStoreOptions {
   readonly poolName: string;
   /** Capacity; blocks take memory only once they are written. */
   readonly sizeBlocks: number;
+  /** Drawn if not given. */
+  readonly poolUuid?: Uint8Array;
 }
 
 const attributesBytesMax = 3072;
@@ -33,7 +36,7 @@ const attributesBytesMax = 3072;
 /** A pool that lives as long as the object. */
 export class MemoryStore implements Store {
   readonly poolName: string;
-  readonly poolUuid = crypto.getRandomValues(new Uint8Array(16));
+  readonly poolUuid: Uint8Array;
   readonly cellCount = 1;
   readonly readOnlyReason = undefined;
   readonly #pool: MemoryPool;
@@ -41,8 +44,9 @@ export class MemoryStore implements Store {
   #nextNodeId = 1;
   #isClosed = false;
 
-  constructor({ poolName, sizeBlocks }: MemoryStoreOptions) {
+  constructor({ poolName, sizeBlocks, poolUuid }: MemoryStoreOptions) {
     this.poolName = poolName;
+    this.poolUuid = poolUuid ?? crypto.getRandomValues(new Uint8Array(16));
     this.#pool = new MemoryPool(sizeBlocks);
   }
 

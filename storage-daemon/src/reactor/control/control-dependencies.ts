@@ -2,7 +2,7 @@
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { VolumeTable } from '../../volume/volume-table.ts';
 import type { ReactorNotices } from '../channel.ts';
-import type { OpenPools } from './open-pools.ts';
+import type { OpenPools } from '../pools/open-pools.ts';
 import type { SpaceProgress } from './space-progress.ts';
 
 /** What the operations work with. */

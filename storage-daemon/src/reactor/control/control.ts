@@ -9,7 +9,7 @@ import type { ControlDependencies } from './control-dependencies.ts';
 import { PoolOperations } from './pool-operations.ts';
 import { SnapshotOperations } from './snapshot-operations.ts';
 import { SpaceProgress } from './space-progress.ts';
-import type { StoreEngine } from './store-engine.ts';
+import type { StoreEngine } from '../pools/store-engine.ts';
 import { VolumeOperations } from './volume-operations.ts';
 
 /** Creates the table of operations that a reactor serves. */

@@ -40,8 +40,8 @@ export class FilesystemOperations {
     if (body.state === 'formatting' && summary.referencedBlocks > 0) {
       throw new ProblemError(
         'failed-precondition',
-        `${action} failed: ${blocksToBytes(summary.referencedBlocks)} bytes are written to it, and a volume with data is never ` +
-          'formatted',
+        `${action} failed: ${blocksToBytes(summary.referencedBlocks)} bytes are written to it, ` +
+          'and a volume with data is never formatted',
         { field: 'state', blocker: 'data' },
       );
     }

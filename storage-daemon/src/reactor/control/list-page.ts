@@ -5,10 +5,10 @@
 import type { Labels } from '@varve/contract/identifier';
 
 import type { NodeKind } from '../../store/store-api.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import type { ListArgument } from '../messages.ts';
 import { decodeSnapshotAttributes, decodeVolumeAttributes } from './object-attributes.ts';
-import type { OpenPools } from './open-pools.ts';
+import type { OpenPools } from '../pools/open-pools.ts';
 
 /** A page of nodes, and the id to go on after, if there are more. */
 export interface NodePage {

@@ -60,7 +60,8 @@ export function encodeAttributes(
     const roomBytes = attributesBytesMax - (sizeBytes - labelBytes);
     throw new ProblemError(
       'invalid-argument',
-      `${action} failed: labels take ${labelBytes} bytes as JSON; with the other attributes at most ${roomBytes} are allowed`,
+      `${action} failed: labels take ${labelBytes} bytes as JSON; ` +
+        `with the other attributes at most ${roomBytes} are allowed`,
       { field: 'labels' },
     );
   }

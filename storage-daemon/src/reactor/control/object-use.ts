@@ -9,7 +9,7 @@ import { VolumeTableError } from '../../volume/volume-table-error.ts';
 import type { NodeReservation, VolumeTable } from '../../volume/volume-table.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { exportNameOf } from './export-names.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 
 /**
  * Runs `task` while nobody has the node open.

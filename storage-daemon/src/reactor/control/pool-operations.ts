@@ -1,9 +1,9 @@
 /** The calls on pools, and the watch over their health. */
 import type { PoolDevice, ArgumentOf, OpenPool } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { viewPool } from './pool-view.ts';
-import { PreparedPools } from './prepared-pools.ts';
-import type { StoreEngine } from './store-engine.ts';
+import { viewPool } from '../pools/pool-view.ts';
+import { PreparedPools } from '../pools/prepared-pools.ts';
+import type { StoreEngine } from '../pools/store-engine.ts';
 
 /** Calls on pools. */
 export class PoolOperations {

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { ReactorNotices } from '../channel.ts';
-import { parseUuid } from './uuid-text.ts';
+import { parseUuid } from '../uuid-text.ts';
 
 /** Creates the environment of all stores of a reactor. */
 export function createReactorEnvironment(notices: ReactorNotices): StoreEnvironment {

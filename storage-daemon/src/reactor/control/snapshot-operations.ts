@@ -8,7 +8,7 @@ import type { Snapshot } from '@varve/contract/snapshot';
 
 import type { NodeName } from '../../store/store-api.ts';
 import { blocksToBytes } from '../../units.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import type { ArgumentOf, Creation, ListArgument } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { exportNameOf } from './export-names.ts';
@@ -21,7 +21,7 @@ import {
 import { countSpace } from './object-space.ts';
 import { deleteNode } from './object-use.ts';
 import { ReferenceCounter, viewSnapshot } from './snapshot-view.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 /** Calls on snapshots. */
 export class SnapshotOperations {

@@ -3,10 +3,10 @@ import type { Snapshot } from '@varve/contract/snapshot';
 
 import type { NodeSummary, Store } from '../../store/store-api.ts';
 import { blocksToBytes } from '../../units.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import { exportNameOf } from './export-names.ts';
 import { decodeSnapshotAttributes } from './object-attributes.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 /** A snapshot without the sizes that take a computation. */
 export function viewSnapshot(

@@ -11,7 +11,7 @@ import type { PutVolume, Volume, VolumeSource } from '@varve/contract/volume';
 
 import type { NodeName, NodeSummary, Store } from '../../store/store-api.ts';
 import { blocksToBytes, bytesToBlocks } from '../../units.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import type { ArgumentOf, Creation, ListArgument } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { exportNameOf } from './export-names.ts';
@@ -174,8 +174,8 @@ export class VolumeOperations {
     if (found.store === store) return found.summary;
     throw new ProblemError(
       'invalid-argument',
-      `${action} in pool "${body.pool}" failed: ${name.kind} "${name.name}" is in pool "${found.store.poolName}", and what is ` +
-        'made from it must be in the same',
+      `${action} in pool "${body.pool}" failed: ${name.kind} "${name.name}" is in pool ` +
+        `"${found.store.poolName}", and what is made from it must be in the same`,
       { field: 'pool' },
     );
   }

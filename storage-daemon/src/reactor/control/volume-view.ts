@@ -2,10 +2,10 @@
 import type { Volume } from '@varve/contract/volume';
 
 import { blocksToBytes } from '../../units.ts';
-import type { FoundNode } from './open-pools.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import { exportNameOf } from './export-names.ts';
 import { decodeVolumeAttributes } from './object-attributes.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 /** A volume without the sizes that take a computation. */
 export function viewVolume({ store, summary }: FoundNode, connections: number): Volume {

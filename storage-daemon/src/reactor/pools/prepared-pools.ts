@@ -18,7 +18,7 @@ import { ensureSparseFile, removeFile } from './device-files.ts';
 import { throwDeviceProblem } from './device-problem.ts';
 import { readDeviceContent, type DeviceContent } from './device-signature.ts';
 import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
-import { parseUuid } from './uuid-text.ts';
+import { parseUuid } from '../uuid-text.ts';
 import { wipeDevice } from './wipe-device.ts';
 
 interface PreparedPool {
@@ -141,8 +141,8 @@ function judgeContent(
     const { name, uuid } = content.pool;
     throw new ProblemError(
       'failed-precondition',
-      `${action}: it belongs to Varve pool "${name}" (uuid ${uuid}); a pool is never overwritten, wipe the device first if ` +
-        'its data is not needed',
+      `${action}: it belongs to Varve pool "${name}" (uuid ${uuid}); ` +
+        'a pool is never overwritten, wipe the device first if its data is not needed',
       { field: `${field}.path`, blocker: `Varve pool "${name}" ${uuid}` },
     );
   }

@@ -6,7 +6,7 @@ import { blocksToBytes } from '../../units.ts';
 import type { OpenPool } from '../messages.ts';
 import type { ServingPool } from './open-pools.ts';
 import { describeDevice } from './prepared-pools.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 /** Describes a pool as it is now. */
 export function viewPool({ store, devices }: ServingPool): OpenPool {

@@ -14,7 +14,7 @@ import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
 import type { PoolIdentity } from '../messages.ts';
 import { throwDeviceProblem } from './device-problem.ts';
 import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 /** A pool that serves. */
 export interface ServingPool {

@@ -16,7 +16,7 @@ import type { BlockDevice } from '../../device/block-device.ts';
 import { CorruptionError } from '../../format/corruption-error.ts';
 import { decodeSuperblock, hasSuperblockMagic } from '../../format/superblock.ts';
 import { blockSizeBytes } from '../../units.ts';
-import { formatUuid } from './uuid-text.ts';
+import { formatUuid } from '../uuid-text.ts';
 
 const mebibyteBytes = 1024 * 1024;
 /**

@@ -1,0 +1,205 @@
+/**
+ * The daemon of this process, wired: state folder, reactor thread, pools, REST listeners. It starts in an
+ * order in which nothing answers before it can, and stops in the reverse:
+ *
+ *   start: lock the state folder; start the reactor, NBD listens; REST listens (and answers `unavailable`);
+ *   open the pools stop:  answer `unavailable`, finish REST calls under way; finish NBD requests; checkpoint
+ *   and close pools; unlock
+ */
+import { readFileSync } from 'node:fs';
+
+import { type Clock, systemClock } from '@varve/common/clock';
+import { KeyedMutex } from '@varve/common/keyed-mutex';
+import type { Logger } from '@varve/common/logger';
+import type { Info } from '@varve/contract/info';
+import { isProblemError, ProblemError } from '@varve/contract/problem';
+import type { FastifyInstance } from 'fastify';
+
+import type { DaemonConfig } from './config.ts';
+import { DaemonMetrics } from './daemon/daemon-metrics.ts';
+import { EventHub } from './daemon/event-hub.ts';
+import { KnownPools } from './daemon/known-pools.ts';
+import { type ReactorThread, startReactorThread } from './daemon/reactor-thread.ts';
+import { ReactorWatch } from './daemon/reactor-watch.ts';
+import { StateFile } from './daemon/state-file.ts';
+import { TokenFile } from './http/authentication.ts';
+import { createHttpServer } from './http/http-server.ts';
+import type { HttpServices } from './http/http-services.ts';
+import { listen } from './http/listen.ts';
+import type { ReplyOf } from './reactor/messages.ts';
+import { daemonVersion } from './version.ts';
+
+/** REST calls under way may take this long to finish when the daemon stops. */
+const drainTimeoutMs = 20_000;
+
+/** What a daemon is wired with. */
+export interface DaemonDependencies {
+  readonly logger: Logger;
+  /** The module that a reactor's thread runs. */
+  readonly reactorEntry: URL;
+  /** A bug of ours ended the reactor: the process must end at once, a restart replays the journal. */
+  readonly onCrash: (error: unknown) => void;
+  readonly clock?: Clock;
+}
+
+/** A running daemon. */
+export interface Daemon {
+  /** Endpoints for `DaemonClient`, in the order of the configuration. */
+  readonly endpoints: readonly string[];
+  /** Where NBD clients connect. */
+  readonly exports: Info['exports'];
+  /** Drains, checkpoints, gives everything back. May be called twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a daemon; resolves when every known pool is open or known to be closed. @throws StateFileError,
+ * ProblemError
+ */
+export async function startDaemon(
+  config: DaemonConfig,
+  dependencies: DaemonDependencies,
+): Promise<Daemon> {
+  const stateFile = StateFile.open(config.stateFolder);
+  const parts = createParts(stateFile, dependencies);
+  const { thread, pools, watch, stopping } = parts;
+  const servers: FastifyInstance[] = [];
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopping.abort();
+    watch.stop();
+    await Promise.all([pools.stop(), ...servers.map(closeServer)]);
+    await shutDown(thread);
+    stateFile.close();
+  };
+  try {
+    const started = await thread.channel.call('start', { nbd: config.nbdListen });
+    const services = createServices(config, parts, { ...dependencies, started });
+    const endpoints: string[] = [];
+    for (const address of config.listen) {
+      const isEncrypted = address.kind === 'https';
+      const server = await createHttpServer(
+        {
+          version: daemonVersion,
+          tls: isEncrypted ? readTls(config) : undefined,
+          token: address.kind === 'unix' ? undefined : openTokenFile(config),
+        },
+        services,
+      );
+      servers.push(server);
+      endpoints.push(await listen(server, address));
+    }
+    await pools.start();
+    watch.start();
+    return { endpoints, exports: started.exports, close: () => (closed ??= close()) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface DaemonParts {
+  readonly stateFile: StateFile;
+  readonly events: EventHub;
+  readonly mutex: KeyedMutex;
+  readonly metrics: DaemonMetrics;
+  readonly thread: ReactorThread;
+  readonly pools: KnownPools;
+  readonly watch: ReactorWatch;
+  readonly stopping: AbortController;
+}
+
+function createParts(
+  stateFile: StateFile,
+  { logger, reactorEntry, onCrash, clock = systemClock }: DaemonDependencies,
+): DaemonParts {
+  const events = new EventHub({ clock, logger });
+  const thread = startReactorThread(reactorEntry, { events, logger, onCrash });
+  const { channel } = thread;
+  const mutex = new KeyedMutex();
+  const metrics = new DaemonMetrics(daemonVersion);
+  const pools = new KnownPools({ channel, stateFile, events, mutex, clock, logger });
+  const watch = new ReactorWatch({ channel, metrics, clock, logger });
+  return {
+    stateFile,
+    events,
+    mutex,
+    metrics,
+    thread,
+    pools,
+    watch,
+    stopping: new AbortController(),
+  };
+}
+
+function createServices(
+  config: DaemonConfig,
+  { stateFile, events, mutex, metrics, thread, pools, stopping }: DaemonParts,
+  {
+    logger,
+    started,
+    clock = systemClock,
+  }: DaemonDependencies & { readonly started: ReplyOf<'start'> },
+): HttpServices {
+  const { ioEngine, ioEngineReason, exports } = started;
+  const startedAt = new Date(clock.nowMs()).toISOString();
+  const readInfo = (): Info => ({
+    daemonId: stateFile.daemonId,
+    name: config.name,
+    version: daemonVersion,
+    apiVersions: ['v1'],
+    features: ['snapshots', 'clones', 'reverts', 'filesystem-state', 'locked-snapshots', 'nbd'],
+    startedAt,
+    reactors: [{ index: 0, ioEngine, ioEngineReason, pools: Object.keys(stateFile.pools) }],
+    exports: [...exports],
+  });
+  const { channel } = thread;
+  const { signal } = stopping;
+  return { channel, pools, events, metrics, mutex, logger, readInfo, stopping: signal };
+}
+
+/**
+ * Ends idle connections at once, others after their call; a call that does not end is left behind after a
+ * while.
+ */
+async function closeServer(server: FastifyInstance): Promise<void> {
+  const timeout = setTimeout(() => server.server.closeAllConnections(), drainTimeoutMs);
+  await server.close();
+  clearTimeout(timeout);
+}
+
+/** After a crash the channel answers `unavailable`: then there is nothing left to shut down. */
+async function shutDown(thread: ReactorThread): Promise<void> {
+  try {
+    await thread.channel.call('shutdown', undefined);
+  } catch (error) {
+    if (!isProblemError(error)) throw error;
+  }
+  await thread.end();
+}
+
+function openTokenFile({ tokenFile }: DaemonConfig): TokenFile | undefined {
+  return tokenFile === undefined ? undefined : new TokenFile(tokenFile, Date.now);
+}
+
+function readTls({ tlsCertificateFile, tlsKeyFile }: DaemonConfig): {
+  readonly certificate: string;
+  readonly key: string;
+} {
+  return {
+    certificate: readText(tlsCertificateFile!, 'certificate'),
+    key: readText(tlsKeyFile!, 'key'),
+  };
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new ProblemError(
+      'invalid-argument',
+      `Reading the TLS ${what} "${path}" failed: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}

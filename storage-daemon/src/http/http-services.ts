@@ -1,0 +1,25 @@
+/**
+ * What the handlers of the REST API work with. Everything about data goes through the channel to the reactor.
+ */
+import type { KeyedMutex } from '@varve/common/keyed-mutex';
+import type { Logger } from '@varve/common/logger';
+import type { Info } from '@varve/contract/info';
+
+import type { DaemonMetrics } from '../daemon/daemon-metrics.ts';
+import type { EventHub } from '../daemon/event-hub.ts';
+import type { KnownPools } from '../daemon/known-pools.ts';
+import type { ReactorChannel } from '../reactor/channel.ts';
+
+/** Shared by all listeners. */
+export interface HttpServices {
+  readonly channel: ReactorChannel;
+  readonly pools: KnownPools;
+  readonly events: EventHub;
+  readonly metrics: DaemonMetrics;
+  /** Serialises calls on one object, over all listeners. */
+  readonly mutex: KeyedMutex;
+  readonly logger: Logger;
+  readonly readInfo: () => Info;
+  /** Aborted when the daemon begins to stop. */
+  readonly stopping: AbortSignal;
+}

@@ -1,0 +1,105 @@
+/**
+ * A daemon for tests: in a folder of its own, with a reactor thread whose stores live in memory, reached over
+ * its unix socket.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type Logger, silentLogger } from '@varve/common/logger';
+import { DaemonClient } from '@varve/contract/client/daemon-client';
+
+import type { DaemonConfig } from '../config.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
+
+/** Bytes of a pool that is just large enough. */
+export const testPoolBytes = 256 * 1024 * 1024;
+
+/** What a test may want otherwise. */
+export interface TestDaemonOptions {
+  readonly config?: Partial<DaemonConfig>;
+  readonly logger?: Logger;
+  readonly onCrash?: (error: unknown) => void;
+  readonly reactorEntry?: URL;
+}
+
+/** A daemon and a client of it. */
+export class TestDaemon {
+  readonly folder: string;
+  readonly client: DaemonClient;
+  readonly #options: TestDaemonOptions;
+  #daemon: Daemon | undefined;
+
+  private constructor(folder: string, options: TestDaemonOptions) {
+    this.folder = folder;
+    this.#options = options;
+    this.client = new DaemonClient({ endpoint: `unix://${join(folder, 'state', 'daemon.sock')}` });
+  }
+
+  static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+    const folder = mkdtempSync(join(tmpdir(), 'varve-daemon-'));
+    const made = new TestDaemon(folder, options);
+    try {
+      await made.restart();
+    } catch (error) {
+      await made.end();
+      throw error;
+    }
+    return made;
+  }
+
+  /** The running daemon. */
+  get daemon(): Daemon {
+    if (!this.#daemon) throw new Error('the daemon does not run');
+    return this.#daemon;
+  }
+
+  /** Stops it, if it runs, and starts it anew on the same folder. */
+  async restart(): Promise<void> {
+    await this.stop();
+    const { config, logger, onCrash, reactorEntry } = this.#options;
+    const stateFolder = join(this.folder, 'state');
+    this.#daemon = await startDaemon(
+      {
+        stateFolder,
+        name: 'test-daemon',
+        listen: [{ kind: 'unix', path: join(stateFolder, 'daemon.sock') }],
+        nbdListen: [],
+        tokenFile: undefined,
+        tlsCertificateFile: undefined,
+        tlsKeyFile: undefined,
+        logLevel: 'silent',
+        ...config,
+      },
+      {
+        logger: logger ?? silentLogger(),
+        reactorEntry: reactorEntry ?? new URL('./memory-reactor-main.js', import.meta.url),
+        onCrash:
+          onCrash ??
+          ((error) => {
+            throw error;
+          }),
+      },
+    );
+  }
+
+  /** Stops it as SIGTERM would. */
+  async stop(): Promise<void> {
+    await this.#daemon?.close();
+    this.#daemon = undefined;
+  }
+
+  /** Makes a pool on a sparse file. */
+  async createPool(pool = 'pool-1'): Promise<void> {
+    await this.client.putPool(pool, {
+      devices: [{ path: join(this.folder, `${pool}.img`), sizeBytes: testPoolBytes }],
+    });
+  }
+
+  /** Stops it and removes its folder. */
+  async end(): Promise<void> {
+    await this.client.destroy();
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
