@@ -6,7 +6,8 @@ import type { PersistentVolumeClaim } from '../../kube/core-kinds.ts';
 import { objectKey } from '../../kube/kubernetes-object.ts';
 import { objectIndex } from '../../kube/reconciler.ts';
 import { persistentVolumeClaims } from '../../kube/resource.ts';
-import { snapshotApiGroup } from './protocol-names.ts';
+import { annotationOf } from './annotation.ts';
+import { annotations, snapshotApiGroup } from './protocol-names.ts';
 
 /** The object that a claim names as its source. */
 export type ClaimSource =
@@ -36,6 +37,12 @@ export function sourceOf(claim: PersistentVolumeClaim): ClaimSource {
 /** Whether the claim still waits for its volume. */
 export function isPending(claim: PersistentVolumeClaim): boolean {
   return (claim.status?.phase ?? 'Pending') === 'Pending';
+}
+
+/** The name of the claim's StorageClass; an annotation of old comes first. */
+export function classNameOf(claim: PersistentVolumeClaim): string | undefined {
+  const name = annotationOf(claim, annotations.claimClassBeta) ?? claim.spec.storageClassName;
+  return name ?? undefined;
 }
 
 /** Claims by the VolumeSnapshot (`namespace/name`) that they are to be restored from. */

@@ -4,16 +4,8 @@ import { objectIndex, watch, type Watch } from '../../kube/reconciler.ts';
 import { storageDaemons, volumeSnapshotContents, volumeSnapshots } from '../../kube/resource.ts';
 import type { VolumeSnapshotContent } from '../../kube/snapshot-kinds.ts';
 import { isDaemonBack } from '../shared/daemon-readiness.ts';
+import { contentsByClaimant } from '../shared/snapshot-indexes.ts';
 import { parseHandle } from '../shared/storage-handle.ts';
-
-const contentsByClaimant = objectIndex(
-  'contents-by-claimant',
-  volumeSnapshotContents,
-  (content) => {
-    const { namespace, name } = content.spec.volumeSnapshotRef;
-    return name === undefined ? [] : [objectKey({ namespace, name })];
-  },
-);
 
 /** Contents that a daemon's return may help: those that are not ready, and those that are to be deleted. */
 const waitingContentsByDaemon = objectIndex(

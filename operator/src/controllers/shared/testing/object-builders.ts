@@ -10,6 +10,7 @@ import type {
   VolumeSnapshotClass,
   VolumeSnapshotContent,
 } from '../../../kube/snapshot-kinds.ts';
+import type { StorageDaemon } from '../../../kube/storage-daemon-kind.ts';
 import { annotations, snapshotApiGroup } from '../protocol-names.ts';
 
 /** The driver whose objects the builders make. */
@@ -100,6 +101,55 @@ export function buildSnapshotClass(
     driver: driverName,
     deletionPolicy: 'Delete',
     ...changes,
+  };
+}
+
+/** A ready StorageDaemon `node-1` with one pool `nvme`. */
+export function buildDaemon(
+  changes: {
+    readonly name?: string;
+    readonly ready?: boolean;
+    readonly cordoned?: boolean;
+    readonly pools?: readonly {
+      readonly name: string;
+      readonly freeBytes: number;
+      readonly ready?: boolean;
+    }[];
+  } = {},
+): StorageDaemon {
+  const {
+    name = 'node-1',
+    ready = true,
+    cordoned,
+    pools = [{ name: 'nvme', freeBytes: gibibyte }],
+  } = changes;
+  return {
+    apiVersion: 'varve.dev/v1alpha1',
+    kind: 'StorageDaemon',
+    metadata: metadata(name, `${name}-uid`, { generation: 1 }),
+    spec: {
+      endpoint: 'unix:///run/varve/daemon.sock',
+      ...(cordoned === undefined ? {} : { cordoned }),
+    },
+    status: {
+      conditions: [
+        {
+          type: 'Ready',
+          status: ready ? 'True' : 'False',
+          reason: 'Test',
+          message: '',
+          lastTransitionTime: '2026-03-01T09:00:00Z',
+        },
+      ],
+      pools: pools.map((pool) => ({
+        ready: true,
+        sizeBytes: 10 * gibibyte,
+        allocatedBytes: 0,
+        volumes: 0,
+        snapshots: 0,
+        ...pool,
+      })),
+    },
   };
 }
 
