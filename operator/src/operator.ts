@@ -13,6 +13,9 @@ import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
+import { createPersistentVolumeClaimController } from './controllers/persistent-volume-claim/reconciler.ts';
+import { createPersistentVolumeController } from './controllers/persistent-volume/reconciler.ts';
+import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
 import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
 import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
 import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
@@ -248,6 +251,9 @@ class RunningOperator implements Operator {
       createStorageDaemonController(context, this.#daemons),
       createVolumeSnapshotController(context),
       createVolumeSnapshotContentController(context),
+      createPersistentVolumeClaimController(context),
+      createPersistentVolumeController(context),
+      ...createSourceProtectionControllers(context),
     ];
   }
 
