@@ -19,6 +19,10 @@ import { blockSizeBytes } from '../../units.ts';
 import { formatUuid } from '../uuid-text.ts';
 
 const mebibyteBytes = 1024 * 1024;
+/** Every signature that blkid knows begins in the first 4 MiB or in the last one. */
+export const signatureHeadBytes = 4 * mebibyteBytes;
+/** See `signatureHeadBytes`. */
+export const signatureTailBytes = mebibyteBytes;
 /**
  * Ample for a probe that reads a few blocks; a device that does not answer must not hold the request for
  * ever.
@@ -43,8 +47,8 @@ export interface DeviceContent {
  * signatures contradict.
  */
 export async function readDeviceContent(device: BlockDevice): Promise<DeviceContent> {
-  const head = await readRange(device, 0, Math.min(2 * mebibyteBytes, device.sizeBytes));
-  const tailBytes = Math.min(mebibyteBytes, device.sizeBytes);
+  const head = await readRange(device, 0, Math.min(signatureHeadBytes, device.sizeBytes));
+  const tailBytes = Math.min(signatureTailBytes, device.sizeBytes);
   const tail = await readRange(device, device.sizeBytes - tailBytes, tailBytes);
   const copies = [head, head.subarray(mebibyteBytes), tail];
   return {

@@ -3,13 +3,12 @@
  * again later, e.g. the backup of a partition table at the very end, which the pool itself never writes.
  */
 import type { BlockDevice, DeviceError } from '../../device/block-device.ts';
+import { signatureHeadBytes, signatureTailBytes } from './device-signature.ts';
 
-const mebibyteBytes = 1024 * 1024;
-
-/** Zeroes the first 2 MiB and the last MiB, durably. */
+/** Zeroes the beginning and the end, durably. */
 export async function wipeDevice(device: BlockDevice): Promise<void> {
-  const headBytes = Math.min(2 * mebibyteBytes, device.sizeBytes);
-  const tailBytes = Math.min(mebibyteBytes, device.sizeBytes);
+  const headBytes = Math.min(signatureHeadBytes, device.sizeBytes);
+  const tailBytes = Math.min(signatureTailBytes, device.sizeBytes);
   await settled((done) => device.write(0, new Uint8Array(headBytes), false, done));
   await settled((done) =>
     device.write(device.sizeBytes - tailBytes, new Uint8Array(tailBytes), false, done),
