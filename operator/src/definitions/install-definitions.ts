@@ -46,7 +46,10 @@ export async function installDefinitions(
     // Part of a foreign set is missing: its owner has to complete it, two sets must not be mixed.
     if (!isOwn && hasForeign && definition === undefined) {
       const { name } = manifest.metadata;
-      dependencies.log.warn({ name }, 'the cluster’s snapshot definitions are not complete');
+      dependencies.log.warn(
+        { definition: name },
+        'the cluster’s snapshot definitions are not complete',
+      );
       continue;
     }
     await install(manifest, definition, dependencies);
@@ -92,7 +95,7 @@ async function install(
         customResourceDefinitions,
         manifest as unknown as Draft<CustomResourceDefinition>,
       );
-      log.info({ name }, 'installed the definition');
+      log.info({ definition: name }, 'installed the definition');
     } else if (!isForeign(held) && isOlder(held, manifest)) {
       const { labels, annotations } = manifest.metadata;
       await client.patch(
@@ -110,7 +113,7 @@ async function install(
           },
         },
       );
-      log.info({ name }, 'brought the definition up to date');
+      log.info({ definition: name }, 'brought the definition up to date');
     }
   } catch (error) {
     // Another instance was faster, and does the same.
@@ -142,7 +145,7 @@ async function waitUntilServed(
     const definition = await find(client, name);
     const conditions = definition?.status?.conditions ?? [];
     if (conditions.some(({ type, status }) => type === 'Established' && status === 'True')) return;
-    if (!hasTold) log.info({ name }, 'waiting for the definition to be served');
+    if (!hasTold) log.info({ definition: name }, 'waiting for the definition to be served');
     hasTold = true;
     await waitFor(clock, establishedPollMs, signal);
   }

@@ -2,12 +2,13 @@
  * From what was found to the status, pure. The status must not be written without need: each write wakes
  * everybody who watches, this controller included.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { StorageDaemonPool } from '@varve/contract/kubernetes/storage-daemon';
 import type { Pool } from '@varve/contract/pool';
 import type { Condition } from '../../kube/kubernetes-object.ts';
 import type { ConditionState } from '../../kube/status-patch.ts';
 import { withConditions } from '../../kube/status-patch.ts';
-import { describeClosedPool, isPoolOpen, judge } from './judge.ts';
+import { describeClosedPool, isAnotherDaemon, isPoolOpen, judge } from './judge.ts';
 import type { World } from './world.ts';
 
 /** What a person is told about the daemon. */
@@ -32,7 +33,7 @@ const pollMs = 10_000;
 const retryMsMin = 500;
 const retryMsMax = 15_000;
 const retryShare = 0.25;
-/** Figures that moved by less than a hundredth are written at most this often. */
+/** Figures that moved by less than a hundredth of the pool are written at most this often. */
 const figuresIntervalMs = 60_000;
 const figuresShare = 0.01;
 /** The time of the last contact alone is written at most this often. */
@@ -40,11 +41,15 @@ const contactIntervalMs = 300_000;
 
 /** Judges a daemon. */
 export function decide(world: World, nowMs: number): Decision {
-  const { daemon, findings } = world;
+  const { daemon } = world;
   const held = daemon.status;
-  const found = findings.pools?.map(poolStatus);
+  // What another daemon says of itself does not count.
+  const { info, pools: foundPools } = isAnotherDaemon(world) ? {} : world.findings;
+  const found = foundPools?.map(poolStatus);
   const sinceContactMs = nowMs - Date.parse(held?.lastContactTime ?? '1970-01-01T00:00:00Z');
-  const isFiguresDue = sinceContactMs >= figuresIntervalMs || !areClose(held?.pools, found);
+  const isFiguresDue =
+    !areClose(held?.pools, found) ||
+    (sinceContactMs >= figuresIntervalMs && !isDeepStrictEqual(held?.pools, found));
   const pools = isFiguresDue ? (found ?? held?.pools) : held?.pools;
   const states = judge(world, pools ?? []);
   const { generation } = daemon.metadata;
@@ -52,15 +57,16 @@ export function decide(world: World, nowMs: number): Decision {
     nowMs,
     generation,
   });
-  const isIdentityKnown = held?.daemonId !== undefined;
-  const { info } = findings;
-  const desired = {
+  const isContactDue =
+    isFiguresDue || sinceContactMs >= contactIntervalMs || isTransition(held?.conditions, states);
+  const status = {
     observedGeneration: generation,
     conditions,
     ...(info !== undefined && {
-      ...(!isIdentityKnown && { daemonId: info.daemonId }),
+      daemonId: info.daemonId,
       version: info.version,
       exports: info.exports.map(({ uri }) => uri),
+      ...(isContactDue && { lastContactTime: timestamp(nowMs) }),
     }),
     ...(pools !== undefined && {
       pools,
@@ -68,11 +74,6 @@ export function decide(world: World, nowMs: number): Decision {
       free: quantity(sum(pools, 'freeBytes')),
     }),
   };
-  const isChanged = isFiguresDue || sinceContactMs >= contactIntervalMs;
-  const status =
-    info !== undefined && (isChanged || isTransition(held?.conditions, states))
-      ? { ...desired, lastContactTime: timestamp(nowMs) }
-      : desired;
   return { status, events: eventsOf(world, states), delayMs: delayOf(conditions, nowMs) };
 }
 

@@ -59,14 +59,21 @@ function checkAnswer({ findings: { failure } }: World): Verdict | undefined {
   return notReady(reasonOf(failure), failure.message);
 }
 
-/** Before readiness and pools: those of another daemon say nothing about ours. */
-function checkIdentity({ daemon, findings: { info } }: World): Verdict | undefined {
+/** Whether another daemon answers than the one that has the volumes. */
+export function isAnotherDaemon({ daemon, findings: { info } }: World): boolean {
   const knownId = daemon.status?.daemonId;
-  if (info === undefined || knownId === undefined || knownId === info.daemonId) return undefined;
+  return info !== undefined && knownId !== undefined && knownId !== info.daemonId;
+}
+
+/** Before readiness and pools: those of another daemon say nothing about ours. */
+function checkIdentity(world: World): Verdict | undefined {
+  if (!isAnotherDaemon(world)) return undefined;
+  const { daemon, findings } = world;
   return notReady(
     identityChangedReason,
-    `At ${daemon.spec.endpoint} answers daemon ${info.daemonId}, but the volumes are on daemon ` +
-      `${knownId}; start that one there, or delete and create this StorageDaemon to accept the new one`,
+    `At ${daemon.spec.endpoint} answers daemon ${findings.info?.daemonId}, but the volumes are on ` +
+      `daemon ${daemon.status?.daemonId}; start that one there, or delete and create this ` +
+      `StorageDaemon to accept the new one`,
   );
 }
 
