@@ -54,7 +54,7 @@ export function checkReserved(bytes: Uint8Array, start: number, end: number): vo
 }
 
 /** The text that stands at `offsetBytes` of a page or record. Anything but UTF-8 is refused, not replaced. */
-export function decodeText(bytes: Uint8Array, offsetBytes: number): string {
+export function decodeText(bytes: Uint8Array, offsetBytes = 0): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

@@ -8,7 +8,7 @@
  *   entry, 8 B:    pbn u32, birth 28 bits | (run length - 1) 4 bits; pbn 0 stands for a page never written
  *   segment:       count u32 (bit 31: page), then {pbn u32, crc u32} or count entries
  *   bucket:        birthLow u32, blockCount u32, segmentCount u32, segments
- *   directory:     bucketCount u32, buckets by rising birthLow; a bucket holds births in (birthLow, next birthLow]
+ *   directory:     bucketCount u32, buckets by rising birthLow; births of a bucket are above its birthLow
  *   queue item:    id u32, isMeta u32, done u32, blockCount u32, segmentCount u32, segments
  *   free queue:    itemCount u32, items by rising id
  */
