@@ -1,0 +1,206 @@
+/**
+ * Space of one cell: blocks of the groups that it owns. Allocation policy is free (it is not part of apply()); what
+ * apply() does with the chosen blocks is not.
+ *
+ * Two streams, data and metadata, fill groups front to back, so that redirected writes reach the device as a
+ * sequential stream; in a cell of few groups they share one.
+ */
+import { assert } from '@varve/common/assert';
+
+import { GroupBitmap, type BlockRun } from './group-bitmap.ts';
+import type { IoTracker } from './io-tracker.ts';
+import { Quarantine, type Durability } from './quarantine.ts';
+
+/** In a cell with fewer groups data and metadata share one stream. */
+const streamsGroupsMin = 8;
+
+type Stream = 'data' | 'meta';
+
+interface Cursor {
+  group: GroupBitmap | undefined;
+  next: number;
+}
+
+/** Allocates, frees, counts. */
+export class CellAllocator {
+  readonly groupBlocks: number;
+  readonly quarantine: Quarantine;
+  readonly #groups = new Map<number, GroupBitmap>();
+  readonly #cursors: Record<Stream, Cursor> = {
+    data: { group: undefined, next: 0 },
+    meta: { group: undefined, next: 0 },
+  };
+  #availableCount = 0;
+  #allocatedCount = 0;
+  #metadataCount = 0;
+
+  constructor(options: { groupBlocks: number }, dependencies: { tracker: IoTracker }) {
+    this.groupBlocks = options.groupBlocks;
+    this.quarantine = new Quarantine(dependencies.tracker);
+  }
+
+  /** Groups in the order of their acquisition: the order of the group list. */
+  get groups(): readonly GroupBitmap[] {
+    return [...this.#groups.values()];
+  }
+
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
+  /** Blocks that can be handed out now. */
+  get availableCount(): number {
+    return this.#availableCount;
+  }
+
+  /** Allocated blocks, bitmap slots included. */
+  get allocatedCount(): number {
+    return this.#allocatedCount;
+  }
+
+  /** Of these, metadata. */
+  get metadataCount(): number {
+    return this.#metadataCount;
+  }
+
+  /** Adds a group; its bitmap is empty, or loaded from disk. */
+  addGroup(bitmap: GroupBitmap): void {
+    assert(!this.#groups.has(bitmap.group), `group ${bitmap.group} is owned already`);
+    this.#groups.set(bitmap.group, bitmap);
+    this.#availableCount += bitmap.availableCount;
+    this.#allocatedCount += bitmap.allocatedCount;
+  }
+
+  /** Sets the count of metadata blocks that the root carries. */
+  loadMetadataCount(count: number): void {
+    this.#metadataCount = count;
+  }
+
+  /** Counts the bitmap slots of a new group. */
+  countMetadata(count: number): void {
+    this.#metadataCount += count;
+  }
+
+  /**
+   * Takes `count` blocks for a data write (R10: volatile until apply()); undefined and nothing taken if there are too
+   * few.
+   */
+  reserveData(count: number): BlockRun[] | undefined {
+    return this.#take('data', count);
+  }
+
+  /** Gives back what no record will name. */
+  releaseReservation(run: BlockRun): void {
+    for (let pbn = run.pbn; pbn < run.pbn + run.count; pbn++) this.#giveBack(pbn);
+  }
+
+  /** A data block becomes allocated: by apply() only. */
+  commitData(pbn: number): void {
+    const bitmap = this.#bitmapOf(pbn);
+    const before = bitmap.availableCount;
+    bitmap.allocate(pbn % this.groupBlocks);
+    this.#availableCount += bitmap.availableCount - before;
+    this.#allocatedCount++;
+  }
+
+  /**
+   * Allocates pages for a checkpoint. @throws InvariantError if there are too few: admission keeps a reserve for
+   * them.
+   */
+  allocateMeta(count: number): number[] {
+    const runs = this.#take('meta', count);
+    assert(
+      runs !== undefined,
+      `a checkpoint needs ${count} pages, ${this.#availableCount} are left`,
+    );
+    const pbns: number[] = [];
+    for (const run of runs) {
+      for (let pbn = run.pbn; pbn < run.pbn + run.count; pbn++) {
+        this.#bitmapOf(pbn).allocate(pbn % this.groupBlocks);
+        pbns.push(pbn);
+      }
+    }
+    this.#allocatedCount += count;
+    this.#metadataCount += count;
+    return pbns;
+  }
+
+  /** Clears the block's bit and puts it into quarantine. */
+  free(pbn: number, freed: { isMeta: boolean; record: number; checkpoint: number }): void {
+    this.#bitmapOf(pbn).free(pbn % this.groupBlocks);
+    this.#allocatedCount--;
+    if (freed.isMeta) this.#metadataCount--;
+    this.quarantine.add({ pbn, ...freed });
+  }
+
+  /** Makes available what the quarantine no longer needs to hold; returns how much. */
+  releaseQuarantine(durability: Durability): number {
+    const released = this.quarantine.release(durability);
+    for (const pbn of released) this.#giveBack(pbn);
+    return released.length;
+  }
+
+  isAllocated(pbn: number): boolean {
+    return (
+      this.#groups.get(Math.floor(pbn / this.groupBlocks))?.isAllocated(pbn % this.groupBlocks) ??
+      false
+    );
+  }
+
+  #giveBack(pbn: number): void {
+    this.#bitmapOf(pbn).giveBack(pbn % this.groupBlocks);
+    this.#availableCount++;
+  }
+
+  #bitmapOf(pbn: number): GroupBitmap {
+    const bitmap = this.#groups.get(Math.floor(pbn / this.groupBlocks));
+    assert(bitmap !== undefined, `block ${pbn} is in a group of another cell`);
+    return bitmap;
+  }
+
+  #take(stream: Stream, count: number): BlockRun[] | undefined {
+    if (count > this.#availableCount) return undefined;
+    const shared = this.#groups.size < streamsGroupsMin;
+    const cursor = this.#cursors[shared ? 'data' : stream];
+    const runs: BlockRun[] = [];
+    let left = count;
+    while (left > 0) {
+      const run = this.#nextRun(cursor, left, shared ? undefined : stream);
+      runs.push(run);
+      left -= run.count;
+    }
+    return runs;
+  }
+
+  #nextRun(cursor: Cursor, countMax: number, stream: Stream | undefined): BlockRun {
+    for (;;) {
+      const group = cursor.group;
+      const found = group?.findRun(cursor.next, countMax);
+      if (!group || !found) {
+        this.#moveOn(cursor, stream);
+        continue;
+      }
+      for (let index = found.index; index < found.index + found.count; index++) group.take(index);
+      this.#availableCount -= found.count;
+      cursor.next = found.index + found.count;
+      return { pbn: group.group * this.groupBlocks + found.index, count: found.count };
+    }
+  }
+
+  /** To the emptiest group that the other stream does not fill now. */
+  #moveOn(cursor: Cursor, stream: Stream | undefined): void {
+    const other = stream && this.#cursors[stream === 'data' ? 'meta' : 'data'].group;
+    let best: GroupBitmap | undefined;
+    for (const group of this.#groups.values()) {
+      if (group.availableCount === 0) continue;
+      const isBetter =
+        best === undefined ||
+        (best === other && group !== other) ||
+        (group !== other && group.availableCount > best.availableCount);
+      if (isBetter) best = group;
+    }
+    assert(best !== undefined, 'available blocks are in no group');
+    cursor.group = best;
+    cursor.next = 0;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Pages of a volume's map in memory. A frame is one page; nodes that share a page share the frame. The birth of a
+ * page stands in the pointer to it, in the parent's frame or the node: never in the frame itself, which a sibling may
+ * have changed in place since (a walk that read it there would free what others use).
+ *
+ * - clean: `pbn` holds these bytes. dirty: `pbn` is 0, or the page that the next checkpoint supersedes.
+ * - A frame with a dirty child is dirty. A dirty frame belongs to the one node that may change it, or is frozen by
+ *   snapshots.
+ */
+import { assertNever } from '@varve/common/assert';
+
+import {
+  emptyLeaf,
+  extensionRecords,
+  inlineRecords,
+  type MapLeaf,
+  type SplitRecord,
+} from '../format/map-leaf.ts';
+import { emptyTable, type TablePointers } from '../format/table-page.ts';
+
+interface FrameState {
+  pbn: number;
+  crc: number;
+  isDirty: boolean;
+  readonly family: number;
+  /** Height above the leaves; an extension has that of its leaf. */
+  readonly level: number;
+  /** Position among the pages of its level. */
+  readonly index: number;
+}
+
+/** A page of pointers. */
+export interface TableFrame extends FrameState {
+  readonly kind: 'table';
+  readonly pointers: TablePointers;
+  /** Resident children. */
+  readonly children: (MapFrame | undefined)[];
+}
+
+/** A leaf. */
+export interface LeafFrame extends FrameState {
+  readonly kind: 'leaf';
+  readonly leaf: MapLeaf;
+  /** Resident extension pages. */
+  readonly extensions: (ExtensionFrame | undefined)[];
+  /** Number of the last record that changed it: FUA asks whether its mapping is durable. */
+  lastRecord: number;
+}
+
+/** A page of split records of a leaf. */
+export interface ExtensionFrame extends FrameState {
+  readonly kind: 'extension';
+  readonly records: (SplitRecord | undefined)[];
+}
+
+/** Any page of a map. */
+export type MapFrame = TableFrame | LeafFrame | ExtensionFrame;
+
+/** Where a frame stands. */
+export type FramePlace = Pick<FrameState, 'family' | 'level' | 'index'>;
+
+const unwritten = { pbn: 0, crc: 0, isDirty: true } as const;
+
+/** A table without children. */
+export function newTableFrame(place: FramePlace): TableFrame {
+  return { ...unwritten, ...place, kind: 'table', pointers: emptyTable(), children: [] };
+}
+
+/** A leaf that maps nothing. */
+export function newLeafFrame(place: FramePlace): LeafFrame {
+  return { ...unwritten, ...place, kind: 'leaf', leaf: emptyLeaf(), extensions: [], lastRecord: 0 };
+}
+
+/** An extension without records. */
+export function newExtensionFrame(place: FramePlace): ExtensionFrame {
+  const records = Array.from({ length: extensionRecords }, () => undefined);
+  return { ...unwritten, ...place, kind: 'extension', records };
+}
+
+/** An independent, unwritten copy with the same content and children. */
+export function copyFrame<F extends MapFrame>(frame: F): F;
+export function copyFrame(frame: MapFrame): MapFrame {
+  switch (frame.kind) {
+    case 'table': {
+      const { pbn, crc, birth } = frame.pointers;
+      const pointers = { pbn: pbn.slice(), crc: crc.slice(), birth: birth.slice() };
+      return { ...frame, ...unwritten, pointers, children: [...frame.children] };
+    }
+    case 'leaf':
+      return {
+        ...frame,
+        ...unwritten,
+        leaf: copyLeaf(frame.leaf),
+        extensions: [...frame.extensions],
+      };
+    case 'extension':
+      return { ...frame, ...unwritten, records: frame.records.map((record) => record?.slice()) };
+    default:
+      return assertNever(frame, 'map frame');
+  }
+}
+
+function copyLeaf(leaf: MapLeaf): MapLeaf {
+  return {
+    extPbn: leaf.extPbn.slice(),
+    extCrc: leaf.extCrc.slice(),
+    extBirth: leaf.extBirth.slice(),
+    splitIndex: leaf.splitIndex.slice(),
+    inline: leaf.inline.map((record) => record?.slice()),
+  };
+}
+
+/** Which extension page holds a split record, and where; undefined for an inline one. */
+export function extensionPlace(splitIndex: number): { page: number; slot: number } | undefined {
+  if (splitIndex < inlineRecords) return undefined;
+  const beyond = splitIndex - inlineRecords;
+  return { page: Math.floor(beyond / extensionRecords), slot: beyond % extensionRecords };
+}
+
+/** True if a table has a child at this position, resident or not. */
+export function hasChild(table: TableFrame, position: number): boolean {
+  return table.children[position] !== undefined || table.pointers.pbn[position] !== 0;
+}
+
+/** True if a leaf has this extension page, resident or not. */
+export function hasExtension(leaf: LeafFrame, page: number): boolean {
+  return leaf.extensions[page] !== undefined || leaf.leaf.extPbn[page] !== 0;
+}
