@@ -73,6 +73,14 @@ export interface NodePayload {
   readonly attributes: string;
 }
 
+/** A node made from another: `source` is the head that is cut, or the snapshot that is cloned. */
+interface DerivedNode {
+  readonly source: number;
+  readonly node: number;
+  readonly curEpoch: number;
+  readonly payload: NodePayload;
+}
+
 /** One change of a cell's state. */
 export type JournalRecord =
   | {
@@ -94,14 +102,8 @@ export type JournalRecord =
       readonly family: number;
       readonly payload: NodePayload;
     }
-  | {
-      readonly op: 'snapshot' | 'clone';
-      /** The head that is cut, or the snapshot that is cloned. */
-      readonly source: number;
-      readonly node: number;
-      readonly curEpoch: number;
-      readonly payload: NodePayload;
-    }
+  | ({ readonly op: 'snapshot' } & DerivedNode)
+  | ({ readonly op: 'clone' } & DerivedNode)
   | {
       readonly op: 'revert';
       readonly source: number;

@@ -21,7 +21,9 @@ export interface GeometryOptions {
   readonly tableFanOut?: number;
   /** Clusters used of a leaf (at most 256, the default). */
   readonly leafClusters?: number;
-  /** Blocks per cell that only deletes and checkpoints may use; default the cell's share of max(min(1 GiB, 5 %), 1 %). */
+  /**
+   * Blocks per cell that only deletes and checkpoints may use; default the cell's share of max(min(1 GiB, 5 %), 1 %).
+   */
   readonly reserveBlocks?: number;
 }
 
@@ -50,7 +52,9 @@ export interface OpenOptions {
   readonly checkpointRecords?: number;
 }
 
-/** Recovers the pool and opens it; resolves when it serves. Rejects with StoreError `data-loss` for rot in metadata. */
+/**
+ * Recovers the pool and opens it; resolves when it serves. Rejects with StoreError `data-loss` for rot in metadata.
+ */
 export type OpenStore = (
   options: OpenOptions,
   dependencies: {
@@ -172,7 +176,9 @@ export interface CreateSnapshotOptions {
   readonly attributes: string;
 }
 
-/** Arguments of a clone: of a snapshot, or of a volume's present content (an unnamed snapshot in the same record set). */
+/**
+ * Arguments of a clone: of a snapshot, or of a volume's present content (an unnamed snapshot in the same record set).
+ */
 export interface CreateCloneOptions {
   readonly name: string;
   readonly uuid: Uint8Array;
@@ -202,11 +208,14 @@ export interface Store {
   /** Replaces the attributes of a volume or snapshot. */
   setAttributes(node: NodeName, attributes: string): Promise<NodeSummary>;
   /**
-   * Puts a volume back to a snapshot of its own family line, in place; keeps size, uuid, name. `attributes` replaces the volume's (the layer
-   * above remembers the revert id there), in the same record. NodeIo objects of the volume must be closed first, else `failed-precondition`.
+   * Puts a volume back to a snapshot of its own family line, in place; keeps size, uuid, name. `attributes` replaces
+   * the volume's (the layer above remembers the revert id there), in the same record. NodeIo objects of the volume
+   * must be closed first, else `failed-precondition`.
    */
   revert(volume: string, snapshot: string, attributes: string): Promise<NodeSummary>;
-  /** Deletes it; the space comes back in the background. NodeIo objects must be closed first. `not-found` if absent. */
+  /**
+   * Deletes it; the space comes back in the background. NodeIo objects must be closed first. `not-found` if absent.
+   */
   deleteNode(node: NodeName): Promise<void>;
 
   space(): StoreSpace;

@@ -1,0 +1,313 @@
+/**
+ * Opens a cell (2.7): newest root, load, replay, and then, once all cells have replayed, a fence block or a
+ * checkpoint, so that no block of a dead incarnation can ever continue the chain (J1, J2).
+ */
+import type { GroupOwners } from '../allocator/group-owners.ts';
+import { IoTracker } from '../allocator/io-tracker.ts';
+import { decodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
+import { CorruptionError } from '../format/corruption-error.ts';
+import { journalSeed, sealJournalBlock } from '../format/journal-block.ts';
+import { decodeJournalRecords } from '../format/journal-record.ts';
+import { cellRootBlock, journalBlockOf } from '../format/pool-layout.ts';
+import type { Superblock } from '../format/superblock.ts';
+import { fenceSlots, type JournalPosition } from '../journal/journal-writer.ts';
+import { scanJournal, type JournalScan } from '../journal/journal-scan.ts';
+import type { ReadPage } from '../map/map-pages.ts';
+import { blockSizeBytes } from '../units.ts';
+import { Cell } from './cell.ts';
+import { Checkpointer } from './checkpoint/checkpointer.ts';
+import { loadCell, type LoadedCell } from './cell-loader.ts';
+import { createPageReader } from './checkpoint/page-source.ts';
+import { ioFailure, type PoolDevices } from './pool-devices.ts';
+import { RecordResidency } from './record-residency.ts';
+import type { OpenOptions } from './store-api.ts';
+import type { StoreEnvironment } from './store-environment.ts';
+import { StoreError } from './store-error.ts';
+
+/** Blocks of one read of the ring. */
+const ringReadBlocks = 256;
+
+/** Which cell of which pool. */
+export interface RecoveryOptions {
+  readonly cell: number;
+  readonly superblock: Superblock;
+  readonly open: OpenOptions;
+}
+
+/** What recovery works with. */
+export interface RecoveryDependencies {
+  readonly devices: PoolDevices;
+  readonly owners: GroupOwners;
+  readonly environment: StoreEnvironment;
+}
+
+/** A cell that has replayed its journal and does not serve yet. */
+export class RecoveredCell {
+  readonly #options: RecoveryOptions;
+  readonly #dependencies: RecoveryDependencies;
+  readonly #tracker: IoTracker;
+  readonly #readPage: ReadPage;
+  readonly #loaded: LoadedCell;
+  readonly #root: CellRoot;
+  readonly #scan: JournalScan;
+
+  private constructor(
+    options: RecoveryOptions,
+    dependencies: RecoveryDependencies,
+    found: {
+      tracker: IoTracker;
+      readPage: ReadPage;
+      loaded: LoadedCell;
+      root: CellRoot;
+      scan: JournalScan;
+    },
+  ) {
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.#tracker = found.tracker;
+    this.#readPage = found.readPage;
+    this.#loaded = found.loaded;
+    this.#root = found.root;
+    this.#scan = found.scan;
+  }
+
+  /** Loads and replays. @throws StoreError `data-loss` or `unavailable` */
+  static async recover(
+    options: RecoveryOptions,
+    dependencies: RecoveryDependencies,
+  ): Promise<RecoveredCell> {
+    const { cell, superblock } = options;
+    const { devices, owners } = dependencies;
+    const tracker = new IoTracker();
+    const readPage = createPageReader(cell, { devices, tracker });
+    const roots = await readRoots(options, devices);
+    const root = newestRoot(roots, cell);
+    const ring = await readRing(options, devices);
+    const seed = journalSeed(superblock.poolUuid, cell);
+    const found = scanJournal(ring, { cell, seed, start: root.journalStart });
+    // J3: roots are ordered by their own number; openings are another.
+    if (found.rootGeneration > root.rootGeneration) {
+      throw new StoreError(
+        'data-loss',
+        `Opening cell ${cell} failed: its newest readable root is ${root.rootGeneration}, ` +
+          `the journal has seen ${found.rootGeneration}`,
+      );
+    }
+    const openGeneration = Math.max(
+      found.openGeneration,
+      ...roots.map((each) => each.openGeneration),
+    ); // J1
+    const scan = { ...found, openGeneration };
+    const loaded = await loadCell(root, superblock.geometry, { owners, tracker, readPage });
+    await replay(loaded, scan, readPage);
+    return new RecoveredCell(options, dependencies, { tracker, readPage, loaded, root, scan });
+  }
+
+  /** Why the cell must not be written; undefined if it may. */
+  get hole(): string | undefined {
+    return this.#scan.hole;
+  }
+
+  /** Writes the fence, or a checkpoint if the ring is nearly full, and opens the cell for changes. */
+  async serve(): Promise<Cell> {
+    const { ringBlocks } = this.#options.superblock.geometry;
+    const used = this.#scan.chain.length;
+    if (ringBlocks - used < fenceSlots + 1) return this.#open(await this.#checkpoint());
+    return this.#open({ position: await this.#writeFence(), recordAtCut: 0 });
+  }
+
+  /** The cell as it is, for looking: nothing was written, and nothing can be. */
+  serveReadOnly(reason: string): Cell {
+    const cell = this.#open({ position: this.#position(this.#end), recordAtCut: 0 });
+    cell.failAll(reason, undefined);
+    return cell;
+  }
+
+  get #openGeneration(): number {
+    return this.#scan.openGeneration + 1;
+  }
+
+  /** Where the chain ends. */
+  get #end(): { nextSequence: number; prevCrc: number } {
+    const { journalStart } = this.#root;
+    const last = this.#scan.chain.at(-1);
+    return {
+      nextSequence: journalStart.sequence + this.#scan.chain.length,
+      prevCrc: last?.crc ?? journalStart.prevCrc,
+    };
+  }
+
+  #position(end: { nextSequence: number; prevCrc: number }): JournalPosition {
+    return {
+      ...end,
+      start: this.#root.journalStart,
+      rootGeneration: this.#root.rootGeneration,
+      lastRecord: this.#loaded.state.recordNumber,
+    };
+  }
+
+  #open(from: { position: JournalPosition; recordAtCut: number }): Cell {
+    const { superblock, open } = this.#options;
+    const { poolUuid, geometry } = superblock;
+    return new Cell(
+      { ...from, poolUuid, geometry, open, openGeneration: this.#openGeneration },
+      {
+        ...this.#dependencies,
+        ...this.#loaded,
+        tracker: this.#tracker,
+        readPage: this.#readPage,
+      },
+    );
+  }
+
+  /** The fence carries no record; it is durable before any other block is written (J1). */
+  async #writeFence(): Promise<JournalPosition> {
+    const { cell, superblock } = this.#options;
+    const { poolUuid, geometry } = superblock;
+    const { nextSequence, prevCrc } = this.#end;
+    const page = new Uint8Array(blockSizeBytes);
+    const crc = sealJournalBlock(
+      {
+        cell,
+        slotCount: 0,
+        sequence: nextSequence,
+        durableSequence: nextSequence - 1,
+        prevCrc,
+        openGeneration: this.#openGeneration,
+        rootGeneration: this.#root.rootGeneration,
+      },
+      page,
+      journalSeed(poolUuid, cell),
+    );
+    const block = journalBlockOf(geometry, cell, nextSequence % geometry.ringBlocks);
+    await new Promise<void>((resolve, reject) => {
+      this.#dependencies.devices.writeFixed(block, page, (error) => {
+        if (error) reject(ioFailure(`Writing the fence of cell ${cell}`, error));
+        else resolve();
+      });
+    });
+    return this.#position({ nextSequence: nextSequence + 1, prevCrc: crc });
+  }
+
+  async #checkpoint(): Promise<{ position: JournalPosition; recordAtCut: number }> {
+    const { superblock } = this.#options;
+    const { ringBlocks } = superblock.geometry;
+    const end = this.#end;
+    const { devices } = this.#dependencies;
+    const checkpointer = new Checkpointer(
+      { poolUuid: superblock.poolUuid, rootGeneration: this.#root.rootGeneration },
+      { ...this.#loaded, devices },
+    );
+    const start = {
+      slot: end.nextSequence % ringBlocks,
+      sequence: end.nextSequence,
+      prevCrc: end.prevCrc,
+    };
+    const root = await checkpointer.run({ openGeneration: this.#openGeneration, start });
+    const { state } = this.#loaded;
+    state.allocator.releaseQuarantine({
+      durableRecord: state.recordNumber,
+      durableCheckpoint: root.checkpoint,
+    });
+    const position = { ...this.#position(end), start, rootGeneration: root.generation };
+    return { position, recordAtCut: state.recordNumber };
+  }
+}
+
+/** All valid copies of roots. */
+async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promise<CellRoot[]> {
+  const { cell, superblock } = options;
+  const roots: CellRoot[] = [];
+  for (let generation = 0; generation < 2; generation++) {
+    const failures: StoreError[] = [];
+    for (let copyNumber = 0; copyNumber < rootCopies; copyNumber++) {
+      const page = new Uint8Array(blockSizeBytes);
+      const block = cellRootBlock(cell, generation, copyNumber);
+      const failure = await readFixed(devices, block, page);
+      if (failure) failures.push(failure);
+      else {
+        const expected = { cell, copyNumber, poolUuid: superblock.poolUuid };
+        const root = tryDecodeRoot(page, expected);
+        if (root) roots.push(root);
+      }
+    }
+    // What cannot be read may be the newest: an error is not the same as an older root.
+    if (failures.length === rootCopies) throw failures[0]!;
+  }
+  return roots;
+}
+
+function tryDecodeRoot(
+  page: Uint8Array,
+  expected: Parameters<typeof decodeCellRoot>[1],
+): CellRoot | undefined {
+  try {
+    return decodeCellRoot(page, expected);
+  } catch (error) {
+    if (error instanceof CorruptionError) return undefined;
+    throw error;
+  }
+}
+
+function newestRoot(roots: readonly CellRoot[], cell: number): CellRoot {
+  const [newest] = roots.toSorted((a, b) => b.rootGeneration - a.rootGeneration);
+  if (newest) return newest;
+  throw new StoreError('data-loss', `Opening cell ${cell} failed: no copy of its root is valid`);
+}
+
+function readFixed(
+  devices: PoolDevices,
+  block: number,
+  target: Uint8Array,
+): Promise<StoreError | undefined> {
+  return new Promise((resolve) => {
+    devices.readFixed(block, target, (error) =>
+      resolve(error ? ioFailure(`Reading block ${block}`, error) : undefined),
+    );
+  });
+}
+
+async function readRing(options: RecoveryOptions, devices: PoolDevices): Promise<Uint8Array> {
+  const { cell, superblock } = options;
+  const { ringBlocks } = superblock.geometry;
+  const ring = new Uint8Array(ringBlocks * blockSizeBytes);
+  for (let slot = 0; slot < ringBlocks; slot += ringReadBlocks) {
+    const end = Math.min(ringBlocks, slot + ringReadBlocks);
+    const target = ring.subarray(slot * blockSizeBytes, end * blockSizeBytes);
+    const block = journalBlockOf(superblock.geometry, cell, slot);
+    const failure = await readFixed(devices, block, target);
+    if (failure) throw failure;
+  }
+  return ring;
+}
+
+/** Applies whole blocks, in order (J12). */
+async function replay(loaded: LoadedCell, scan: JournalScan, readPage: ReadPage): Promise<void> {
+  const { state } = loaded;
+  const residency = new RecordResidency({ state, readPage });
+  for (const block of scan.chain) {
+    for (const record of decodeRecords(block.slots, block.sequence)) {
+      await residency.ensured(record);
+      state.apply(record);
+      // Every record that is replayed is durable: what it freed may be used by the next one, as it was.
+      state.allocator.releaseQuarantine({
+        durableRecord: state.recordNumber,
+        durableCheckpoint: 0,
+      });
+    }
+  }
+  for (const node of state.nodes.values()) {
+    node.formerBounds = [];
+    node.isSettled = true;
+  }
+}
+
+function decodeRecords(slots: Uint8Array, sequence: number) {
+  try {
+    return decodeJournalRecords(slots);
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    const message = `Replaying journal block ${sequence} failed: ${error.message}`;
+    throw new StoreError('data-loss', message, { cause: error });
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Admission: what may still be allocated in a cell. A checkpoint writes beside the old pages, so pages that it will
+ * need are kept free; and a reserve is kept that only deletes, background frees and checkpoints use, so that deletes
+ * work in a full pool.
+ */
+import type { GroupOwners } from '../allocator/group-owners.ts';
+import { demandPages, type CellTables } from './checkpoint/checkpoint-image.ts';
+import type { CellState } from './cell-state.ts';
+
+/** Slack for what one change dirties beyond what it was counted for. */
+const slackPages = 8;
+/**
+ * The most pages that one record can add to a checkpoint besides map pages: lists, catalog pages and their tables.
+ */
+const recordPagesMax = 6;
+
+/** Counts what is promised. */
+export class CellSpace {
+  readonly #state: CellState;
+  readonly #tables: CellTables;
+  readonly #owners: GroupOwners;
+  readonly #takeGroup: (group: number) => void;
+  /** Pages that changes under way will dirty. */
+  #promisedPages = 0;
+  #countedPages = 0;
+  #countedAtRecord = -1;
+
+  constructor(dependencies: {
+    state: CellState;
+    tables: CellTables;
+    owners: GroupOwners;
+    /** Records that the cell owns the group from now on. */
+    takeGroup: (group: number) => void;
+  }) {
+    this.#state = dependencies.state;
+    this.#tables = dependencies.tables;
+    this.#owners = dependencies.owners;
+    this.#takeGroup = dependencies.takeGroup;
+  }
+
+  get reserveBlocks(): number {
+    return this.#state.geometry.reserveBlocks;
+  }
+
+  /** Pages that a checkpoint would write now: an upper bound. */
+  get demandPages(): number {
+    const since = this.#state.recordNumber - this.#countedAtRecord;
+    return this.#countedPages + this.#state.dirtyFrames.size + since * recordPagesMax;
+  }
+
+  /** As `demandPages`, counted anew. */
+  countDemand(): number {
+    const { dirtyFrames, recordNumber } = this.#state;
+    const pages = demandPages(this.#state, this.#tables);
+    this.#countedPages = pages - dirtyFrames.size;
+    this.#countedAtRecord = recordNumber;
+    return pages;
+  }
+
+  /**
+   * True if `blocks` more blocks and `pages` more dirty pages leave the reserve untouched; takes groups if it must.
+   */
+  admits(blocks: number, pages: number): boolean {
+    return this.#leaves(blocks + pages, this.reserveBlocks);
+  }
+
+  /** As `admits`, for changes that free more than they take: down to half the reserve. */
+  admitsFreeing(pages: number): boolean {
+    return this.#leaves(pages, Math.floor(this.reserveBlocks / 2));
+  }
+
+  /** As `admits`, for deletes: they may use all of the reserve. */
+  admitsDelete(pages: number): boolean {
+    return this.#leaves(pages, 0);
+  }
+
+  /** Counts pages that a change under way will dirty, until `keep` is called. */
+  promise(pages: number): { keep: () => void } {
+    this.#promisedPages += pages;
+    let isOpen = true;
+    return {
+      keep: () => {
+        if (isOpen) this.#promisedPages -= pages;
+        isOpen = false;
+      },
+    };
+  }
+
+  /** Takes groups until a checkpoint of `pages` pages fits (J10: their records come before the cut). */
+  prepareCheckpoint(): void {
+    this.#leaves(0, 0);
+  }
+
+  #leaves(wanted: number, reserve: number): boolean {
+    if (this.#free(wanted, this.demandPages) >= reserve) return true;
+    const demand = this.countDemand();
+    while (this.#free(wanted, demand) < reserve) {
+      const group = this.#owners.claimAny(this.#state.cell);
+      if (group === undefined) return false;
+      this.#takeGroup(group);
+    }
+    return true;
+  }
+
+  #free(wanted: number, demand: number): number {
+    const { availableCount } = this.#state.allocator;
+    return availableCount - wanted - demand - this.#promisedPages - slackPages;
+  }
+}

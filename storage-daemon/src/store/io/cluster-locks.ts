@@ -1,0 +1,36 @@
+/**
+ * Locks of one head's clusters, from the decision how to change an entry until the change is applied. Writes in place
+ * take none. A piece of work never holds one lock while it waits for another, so there is no order to keep.
+ */
+import { assert } from '@varve/common/assert';
+
+/** Called when the lock may be tried again. */
+type Wakeup = () => void;
+
+/** Which clusters are locked, and who waits. */
+export class ClusterLocks {
+  readonly #waiting = new Map<number, Wakeup[]>();
+
+  isLocked(cluster: number): boolean {
+    return this.#waiting.has(cluster);
+  }
+
+  lock(cluster: number): void {
+    assert(!this.isLocked(cluster), `cluster ${cluster} is locked already`);
+    this.#waiting.set(cluster, []);
+  }
+
+  /** Runs `wakeup` when the cluster is unlocked; it has to look again. */
+  wait(cluster: number, wakeup: Wakeup): void {
+    const waiting = this.#waiting.get(cluster);
+    assert(waiting !== undefined, `cluster ${cluster} is not locked`);
+    waiting.push(wakeup);
+  }
+
+  unlock(cluster: number): void {
+    const waiting = this.#waiting.get(cluster);
+    assert(waiting !== undefined, `cluster ${cluster} is not locked`);
+    this.#waiting.delete(cluster);
+    for (const wakeup of waiting) wakeup();
+  }
+}

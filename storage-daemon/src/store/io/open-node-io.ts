@@ -1,0 +1,129 @@
+/** Block I/O on one node, as the layers above see it. */
+import { assert } from '@varve/common/assert';
+
+import { blockSizeBytes } from '../../units.ts';
+import { findAllocation } from './allocation-map.ts';
+import type { Cell } from '../cell.ts';
+import { ClearOperation } from './clear-operation.ts';
+import { startRead } from './read-operation.ts';
+import type { AllocationExtent, IoCompletion, NodeIo } from '../store-api.ts';
+import type { StoreEnvironment } from '../store-environment.ts';
+import { StoreError } from '../store-error.ts';
+import type { TreeNode } from '../tree-node.ts';
+import { WriteOperation } from './write-operation.ts';
+
+/** Counts what is under way, and refuses what may not be. */
+export class OpenNodeIo implements NodeIo {
+  readonly sizeBlocks: number;
+  readonly readOnly: boolean;
+  readonly #node: TreeNode;
+  readonly #cell: Cell;
+  readonly #environment: StoreEnvironment;
+  #pendingCount = 0;
+  #isClosed = false;
+  #closeWaiters: (() => void)[] = [];
+
+  constructor(
+    options: { readOnly: boolean },
+    dependencies: { node: TreeNode; cell: Cell; environment: StoreEnvironment },
+  ) {
+    this.#node = dependencies.node;
+    this.#cell = dependencies.cell;
+    this.#environment = dependencies.environment;
+    this.sizeBlocks = this.#node.sizeBlocks;
+    this.readOnly = options.readOnly || this.#node.kind === 'snapshot';
+    this.#node.openCount++;
+  }
+
+  read(lbn: number, target: Uint8Array, done: IoCompletion): void {
+    const completion = this.#begin(lbn, target.length / blockSizeBytes, done);
+    if (completion) startRead({ node: this.#node, lbn, target, done: completion }, this.#cell);
+  }
+
+  write(lbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
+    const completion = this.#beginChange(lbn, source.length / blockSizeBytes, done);
+    if (!completion) return;
+    const request = { node: this.#node, lbn, source, fua, done: completion };
+    new WriteOperation(request, { cell: this.#cell }).start();
+  }
+
+  discard(lbn: number, blockCount: number, done: IoCompletion): void {
+    this.#clear({ lbn, blockCount, isAdvice: true, fua: false }, done);
+  }
+
+  writeZeroes(lbn: number, blockCount: number, fua: boolean, done: IoCompletion): void {
+    this.#clear({ lbn, blockCount, isAdvice: false, fua }, done);
+  }
+
+  flush(done: IoCompletion): void {
+    const completion = this.#beginChange(0, 1, done);
+    if (completion) this.#cell.flush(this.#node, completion);
+  }
+
+  allocation(
+    lbn: number,
+    blockCount: number,
+    extentsMax: number,
+  ): Promise<readonly AllocationExtent[]> {
+    this.#checkRange(lbn, blockCount);
+    return findAllocation({ node: this.#node, lbn, blockCount, extentsMax }, this.#cell);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#node.openCount--;
+    }
+    if (this.#pendingCount === 0) return;
+    await new Promise<void>((resolve) => this.#closeWaiters.push(resolve));
+  }
+
+  #clear(
+    range: { lbn: number; blockCount: number; isAdvice: boolean; fua: boolean },
+    done: IoCompletion,
+  ): void {
+    const completion = this.#beginChange(range.lbn, range.blockCount, done);
+    if (!completion) return;
+    const request = { ...range, node: this.#node, done: completion };
+    const dependencies = { cell: this.#cell, environment: this.#environment };
+    new ClearOperation(request, dependencies).start();
+  }
+
+  #checkRange(lbn: number, blockCount: number): void {
+    assert(Number.isInteger(lbn) && lbn >= 0, `block ${lbn}`);
+    assert(Number.isInteger(blockCount) && blockCount > 0, `${blockCount} blocks`);
+    assert(
+      lbn + blockCount <= this.sizeBlocks,
+      `blocks ${lbn}+${blockCount} of ${this.sizeBlocks}`,
+    );
+  }
+
+  #beginChange(lbn: number, blockCount: number, done: IoCompletion): IoCompletion | undefined {
+    const { failure } = this.#cell;
+    if (failure) {
+      this.#cell.fail(done, failure);
+      return undefined;
+    }
+    if (this.readOnly) {
+      const reason = `Writing to ${this.#node.kind} ${this.#node.name} failed: it is read-only`;
+      this.#cell.fail(done, new StoreError('failed-precondition', reason));
+      return undefined;
+    }
+    return this.#begin(lbn, blockCount, done);
+  }
+
+  #begin(lbn: number, blockCount: number, done: IoCompletion): IoCompletion | undefined {
+    this.#checkRange(lbn, blockCount);
+    if (this.#isClosed) {
+      const reason = `Using ${this.#node.kind} ${this.#node.name} failed: it was closed`;
+      this.#cell.fail(done, new StoreError('unavailable', reason));
+      return undefined;
+    }
+    this.#pendingCount++;
+    return (error) => {
+      this.#pendingCount--;
+      done(error);
+      if (this.#pendingCount === 0) for (const resolve of this.#closeWaiters.splice(0)) resolve();
+    };
+  }
+}

@@ -1,0 +1,56 @@
+/** Opens a pool: identifies its devices, recovers all cells, and serves. */
+import { GroupOwners } from '../allocator/group-owners.ts';
+import type { Cell } from './cell.ts';
+import { RecoveredCell } from './cell-recovery.ts';
+import { PoolDevices, ioFailure } from './pool-devices.ts';
+import { identifyPool } from './pool-superblock.ts';
+import { PoolStore } from './pool-store.ts';
+import type { OpenStore } from './store-api.ts';
+
+/** Recovers the pool and opens it; resolves when it serves. */
+export const openStore: OpenStore = async (options, dependencies) => {
+  const { environment } = dependencies;
+  const { superblock, devices } = await identifyPool(dependencies.devices);
+  const { geometry } = superblock;
+  const pool = new PoolDevices({ geometry, table: superblock.devices }, { devices });
+  // J5: what is read below may still sit in the drive's cache after a kill, and be lost later.
+  if (pool.hasVolatileCache && options.readOnly !== true) await flush(pool);
+  const owners = new GroupOwners(pool.groupCount);
+  const recovered: RecoveredCell[] = [];
+  for (let cell = 0; cell < geometry.cellCount; cell++) {
+    recovered.push(
+      await RecoveredCell.recover(
+        { cell, superblock, open: options },
+        { devices: pool, owners, environment },
+      ),
+    );
+  }
+  // No cell takes a group before all have said which are theirs.
+  const readOnlyReason = readOnlyBecause(
+    options.readOnly === true,
+    superblock.isReadOnly,
+    recovered,
+  );
+  const cells: Cell[] = [];
+  for (const cell of recovered) {
+    cells.push(readOnlyReason ? cell.serveReadOnly(readOnlyReason) : await cell.serve());
+  }
+  for (const cell of cells) cell.background.wake();
+  return new PoolStore({ superblock }, { cells, owners, environment, devices: pool });
+};
+
+function readOnlyBecause(
+  isAsked: boolean,
+  isFeature: boolean,
+  cells: readonly RecoveredCell[],
+): string | undefined {
+  if (isAsked) return 'it was opened read-only';
+  if (isFeature) return 'it has features that this version can only read';
+  return cells.find(({ hole }) => hole !== undefined)?.hole;
+}
+
+function flush(pool: PoolDevices): Promise<void> {
+  return new Promise((resolve, reject) => {
+    pool.flush((error) => (error ? reject(ioFailure('Flushing the devices', error)) : resolve()));
+  });
+}

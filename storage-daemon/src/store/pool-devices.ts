@@ -1,0 +1,93 @@
+/** The devices of a pool as one space of blocks: allocation groups by pbn, and the fixed area of the first device. */
+import { assert } from '@varve/common/assert';
+
+import type { BlockDevice, DeviceCompletion, DeviceError } from '../device/block-device.ts';
+import type { PoolGeometry, SuperblockDevice } from '../format/superblock.ts';
+import { blockSizeBytes, blocksToBytes } from '../units.ts';
+import { StoreError } from './store-error.ts';
+
+/** Finds the device and the place for a block. */
+export class PoolDevices {
+  readonly hasVolatileCache: boolean;
+  readonly #geometry: PoolGeometry;
+  readonly #table: readonly SuperblockDevice[];
+  readonly #devices: readonly BlockDevice[];
+  #flushCount = 0;
+
+  /** `devices` in the order of the superblock's table. */
+  constructor(
+    options: { geometry: PoolGeometry; table: readonly SuperblockDevice[] },
+    dependencies: { devices: readonly BlockDevice[] },
+  ) {
+    assert(options.table.length === dependencies.devices.length, 'a device for each table entry');
+    this.#geometry = options.geometry;
+    this.#table = options.table;
+    this.#devices = dependencies.devices;
+    this.hasVolatileCache = this.#devices.some((device) => device.hasVolatileCache);
+  }
+
+  /** Groups of all devices. */
+  get groupCount(): number {
+    return this.#table.reduce((sum, device) => sum + device.groupCount, 0);
+  }
+
+  /** Flush requests so far. */
+  get flushCount(): number {
+    return this.#flushCount;
+  }
+
+  read(pbn: number, target: Uint8Array, done: DeviceCompletion): void {
+    const { device, offsetBytes } = this.#locate(pbn, target.length);
+    device.read(offsetBytes, target, done);
+  }
+
+  write(pbn: number, source: Uint8Array, fua: boolean, done: DeviceCompletion): void {
+    const { device, offsetBytes } = this.#locate(pbn, source.length);
+    device.write(offsetBytes, source, fua && device.hasVolatileCache, done);
+  }
+
+  /** Reads blocks of the first device's fixed area: cell roots and journals. */
+  readFixed(block: number, target: Uint8Array, done: DeviceCompletion): void {
+    this.#devices[0]!.read(blocksToBytes(block), target, done);
+  }
+
+  /** Writes blocks of the first device's fixed area, durable at completion. */
+  writeFixed(block: number, source: Uint8Array, done: DeviceCompletion): void {
+    const [device] = this.#devices;
+    device!.write(blocksToBytes(block), source, device!.hasVolatileCache, done);
+  }
+
+  /** Makes durable all writes that completed before this call, on all devices. */
+  flush(done: DeviceCompletion): void {
+    const cached = this.#devices.filter((device) => device.hasVolatileCache);
+    assert(cached.length > 0, 'a flush without a volatile cache');
+    this.#flushCount++;
+    let left = cached.length;
+    let failure: DeviceError | null = null;
+    for (const device of cached) {
+      device.flush((error) => {
+        failure ??= error;
+        if (--left === 0) done(failure);
+      });
+    }
+  }
+
+  #locate(pbn: number, lengthBytes: number): { device: BlockDevice; offsetBytes: number } {
+    const { groupBlocks } = this.#geometry;
+    const group = Math.floor(pbn / groupBlocks);
+    const index = this.#table.findIndex(
+      (entry) => group >= entry.firstGroup && group < entry.firstGroup + entry.groupCount,
+    );
+    const entry = this.#table[index];
+    assert(entry !== undefined, `block ${pbn} is on no device`);
+    const last = pbn + lengthBytes / blockSizeBytes - 1;
+    assert(Math.floor(last / groupBlocks) === group, `blocks ${pbn}..${last} cross a group`);
+    const block = entry.groupStartBlock + (pbn - entry.firstGroup * groupBlocks);
+    return { device: this.#devices[index]!, offsetBytes: blocksToBytes(block) };
+  }
+}
+
+/** What a caller of the store sees of a device's failure. */
+export function ioFailure(action: string, error: DeviceError): StoreError {
+  return new StoreError('unavailable', `${action} failed: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,87 @@
+/** Loads what a record needs before it is applied: apply() is synchronous. */
+import { assertNever } from '@varve/common/assert';
+
+import { decodeDeadPage } from '../format/dead-list.ts';
+import type { JournalRecord } from '../format/journal-record.ts';
+import type { ReadPage } from '../map/map-pages.ts';
+import type { MissingPage } from '../map/map-residency.ts';
+import type { MissingDeadPage } from '../reclaim/dead-sequence.ts';
+import type { CellState } from './cell-state.ts';
+import type { StoreError } from './store-error.ts';
+
+/** Called once, with an error or null. */
+type ResidencyCompletion = (error: StoreError | null) => void;
+
+type Missing = MissingPage | MissingDeadPage;
+
+/** Finds and loads missing pages. */
+export class RecordResidency {
+  readonly #state: CellState;
+  readonly #readPage: ReadPage;
+
+  constructor(dependencies: { state: CellState; readPage: ReadPage }) {
+    this.#state = dependencies.state;
+    this.#readPage = dependencies.readPage;
+  }
+
+  /** Runs `done` once everything that `record` needs is resident: before the call returns if it is now. */
+  ensure(record: JournalRecord, done: ResidencyCompletion): void {
+    this.ensureFound(() => this.#findFor(record), done);
+  }
+
+  /** Loads until `find` finds nothing missing. */
+  ensureFound(find: () => Missing | undefined, done: ResidencyCompletion): void {
+    const missing = find();
+    if (!missing) {
+      done(null);
+      return;
+    }
+    this.#load(missing, (error) => {
+      if (error) done(error);
+      else this.ensureFound(find, done);
+    });
+  }
+
+  /** As `ensure`, as a promise. */
+  ensured(record: JournalRecord): Promise<void> | undefined {
+    if (!this.#findFor(record)) return undefined;
+    return new Promise((resolve, reject) => {
+      this.ensure(record, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  #findFor(record: JournalRecord): Missing | undefined {
+    const { residency, walk, queue } = this.#state;
+    switch (record.op) {
+      case 'set':
+      case 'clear':
+        return residency.findMissing(this.#state.nodeOf(record.node), record.lbn, record.count);
+      case 'walk':
+        return walk.findMissing(this.#state.nodeOf(record.node), record.cursor);
+      case 'freed':
+        return queue.findMissing(record.item, record.done);
+      case 'groupGet':
+      case 'create':
+      case 'snapshot':
+      case 'clone':
+      case 'revert':
+      case 'resize':
+      case 'attributes':
+      case 'delete':
+        return undefined;
+      default:
+        return assertNever(record, 'journal record');
+    }
+  }
+
+  #load(missing: Missing, done: ResidencyCompletion): void {
+    if ('pointer' in missing) {
+      this.#state.pages.load(missing, done);
+      return;
+    }
+    this.#readPage(missing, (error, page) => {
+      if (!error) missing.resolve(decodeDeadPage(page, missing.count));
+      done(error);
+    });
+  }
+}
