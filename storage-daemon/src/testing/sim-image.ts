@@ -2,7 +2,8 @@
  * What a simulated device holds: durable media and, in front of it, a volatile cache of completed writes.
  *
  * Blocks are 4 KiB and immutable once stored, so that a clone of an image (for crash enumeration) is a copy of a map.
- * The cache is an ordered list, not a map: a drive may have destaged an older version of a block and lost the newer one.
+ * The cache is an ordered list, not a map: a drive may have destaged an older version of a block and lost the newer
+ * one.
  */
 import { assert } from '@varve/common/assert';
 

@@ -1,7 +1,7 @@
 /**
  * What simulated clients write: blocks that say who wrote them. Each 512-byte sector carries pool, volume, block
- * number, write token and a checksum, and the rest of it is drawn from the token; so stale, foreign, misplaced, torn or
- * damaged data is recognised by reading it, whatever path it came by.
+ * number, write token and a checksum, and the rest of it is drawn from the token; so stale, foreign, misplaced, torn
+ * or damaged data is recognised by reading it, whatever path it came by.
  *
  * A token names one block of one write and is never used twice in a run; 0 stands for zeros. A block that a power cut
  * tore gets a token of its own (see `TornBlocks`).

@@ -1,4 +1,7 @@
-/** Compares what a store says of itself (catalog, sizes, allocation) with the reference model. Nothing may be under way. */
+/**
+ * Compares what a store says of itself (catalog, sizes, allocation) with the reference model. Nothing may be under
+ * way.
+ */
 import { createHash } from 'node:crypto';
 
 import type { NodeSummary, Store } from '../../store/store-api.ts';

@@ -1,6 +1,6 @@
 /**
- * Sizes of nodes by brute force: sets of tokens over the whole tree. A token names one stored block, so counting tokens
- * is counting blocks.
+ * Sizes of nodes by brute force: sets of tokens over the whole tree. A token names one stored block, so counting
+ * tokens is counting blocks.
  */
 import { assert } from '@varve/common/assert';
 

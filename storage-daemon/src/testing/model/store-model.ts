@@ -1,10 +1,10 @@
 /**
- * The reference: what a pool must contain, kept in the simplest way. Content is one token per block, so two nodes share
- * a block exactly when they show the same token there (the store never copies data), and every size is found by
+ * The reference: what a pool must contain, kept in the simplest way. Content is one token per block, so two nodes
+ * share a block exactly when they show the same token there (the store never copies data), and every size is found by
  * counting sets. Nothing here knows about epochs, births, dead lists or journals.
  *
- * Nodes form the tree that users see as history: a volume hangs below the snapshot that was last cut from it or that it
- * was made from. A deleted snapshot with two or more children stays, hidden, as long as it has them.
+ * Nodes form the tree that users see as history: a volume hangs below the snapshot that was last cut from it or that
+ * it was made from. A deleted snapshot with two or more children stays, hidden, as long as it has them.
  */
 import { assert } from '@varve/common/assert';
 

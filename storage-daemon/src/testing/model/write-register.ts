@@ -1,7 +1,7 @@
 /**
- * What one block of a volume may hold: an atomic register with durability. Every change is an entry with the moments at
- * which it was asked for and answered; whether a value may be seen follows from these moments alone, whatever order
- * the store chose for changes that overlapped.
+ * What one block of a volume may hold: an atomic register with durability. Every change is an entry with the moments
+ * at which it was asked for and answered; whether a value may be seen follows from these moments alone, whatever
+ * order the store chose for changes that overlapped.
  *
  * - An entry is *replaced* by a later one that was asked for after it was answered, once the later one took effect.
  * - A read sees an entry that no answered entry replaced before the read began.

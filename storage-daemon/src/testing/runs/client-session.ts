@@ -1,6 +1,6 @@
 /**
- * The plumbing of simulated clients: I/O objects, operations under way, and which answers are tolerated. Each answer is
- * judged when the scheduler brings it; what it reveals is kept until the simulator asks.
+ * The plumbing of simulated clients: I/O objects, operations under way, and which answers are tolerated. Each answer
+ * is judged when the scheduler brings it; what it reveals is kept until the simulator asks.
  */
 import type { NodeIo, Store } from '../../store/store-api.ts';
 import { StoreError, type StoreErrorKind } from '../../store/store-error.ts';

@@ -48,7 +48,9 @@ function isNew(model: StoreModel, kind: NodeKind, name: string): boolean {
   return model.find({ kind, name }) === undefined;
 }
 
-/** Volume a has own blocks 0-1, shared ones 2-5 and holes to 39; s is its snapshot; c clones s with own blocks 1-2. */
+/**
+ * Volume a has own blocks 0-1, shared ones 2-5 and holes to 39; s is its snapshot; c clones s with own blocks 1-2.
+ */
 export const sequenceOperations: readonly SequenceOperation[] = [
   write('a', 0, 1),
   write('a', 0, 1, true),

@@ -1,10 +1,11 @@
 /**
- * All sequences of up to two operations on a small pool, with a crash at every step of the device: every state that the
- * media can be in is recovered and judged. Most bugs of crash consistency need no more than that; what needs longer
- * stories is found by random histories.
+ * All sequences of up to two operations on a small pool, with a crash at every step of the device: every state that
+ * the media can be in is recovered and judged. Most bugs of crash consistency need no more than that; what needs
+ * longer stories is found by random histories.
  *
- * One run of a sequence is recorded: after every event, the durable media, the writes that are not durable and a copy of
- * the model. Afterwards all subsets of these writes (or a sample, if they are many) are tried, equal states only once.
+ * One run of a sequence is recorded: after every event, the durable media, the writes that are not durable and a copy
+ * of the model. Afterwards all subsets of these writes (or a sample, if they are many) are tried, equal states only
+ * once.
  */
 import { sequenceOperations, type SequenceOperation } from './exhaustive-operations.ts';
 import { judgeRecovery } from '../model/oracle.ts';

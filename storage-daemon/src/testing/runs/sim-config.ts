@@ -43,7 +43,7 @@ export interface SimProfile {
 }
 
 /** Blocks before the first allocation group: superblocks, roots, journals of the smallest geometries. */
-const fixedAreaBlocks = 1280;
+const fixedAreaBlocks = 1536;
 
 /** Draws a run. */
 export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig {

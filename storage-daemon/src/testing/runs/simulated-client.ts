@@ -1,9 +1,10 @@
 /**
- * Issues operations on a store and keeps the reference model in step with the answers. It never waits: an operation is
- * asked for, and its answer is judged when the scheduler brings it, among those of many others on the same blocks.
+ * Issues operations on a store and keeps the reference model in step with the answers. It never waits: an operation
+ * is asked for, and its answer is judged when the scheduler brings it, among those of many others on the same blocks.
  *
- * Rules that keep every answer judgeable: at most one control operation on a node at a time (deletes of its ancestors,
- * and I/O, run freely beside it); a cut is resolved by reading before its source is deleted, reverted or cut again.
+ * Rules that keep every answer judgeable: at most one control operation on a node at a time (deletes of its
+ * ancestors, and I/O, run freely beside it); a cut is resolved by reading before its source is deleted, reverted or
+ * cut again.
  */
 import { assert } from '@varve/common/assert';
 

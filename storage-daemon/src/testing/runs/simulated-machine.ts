@@ -1,6 +1,6 @@
 /**
- * A machine that runs the store on simulated devices: it boots from the images that the last crash left, runs one step
- * at a time, and dies when told to.
+ * A machine that runs the store on simulated devices: it boots from the images that the last crash left, runs one
+ * step at a time, and dies when told to.
  */
 import type { DeviceError } from '../../device/block-device.ts';
 import type {

@@ -101,8 +101,7 @@ class Run {
       await this.#history(incarnation);
       await this.#endRound(incarnation);
     }
-    const last = await this.#recover();
-    await this.#finish(last);
+    await this.#finish(await this.#recover('reliable'));
   }
 
   #boot(withErrors: boolean): SimulatedMachine {
@@ -134,7 +133,7 @@ class Run {
   }
 
   /** Recovers; now and then crashes in the middle of it, or does it twice from one image to compare. */
-  async #recover(): Promise<Incarnation> {
+  async #recover(devices: 'reliable' | 'as configured' = 'as configured'): Promise<Incarnation> {
     for (let attempts = 0; attempts < 3 && this.#random.chance(0.15); attempts++) {
       await this.#crashDuringRecovery();
     }
@@ -146,7 +145,7 @@ class Run {
       judgeRecovery(this.#model, { store, client, random: this.#random }),
     );
     if (twin) await this.#compareTwin(incarnation, twin);
-    if (this.#config.errorChance === 0) return incarnation;
+    if (this.#config.errorChance === 0 || devices === 'reliable') return incarnation;
     // From here on devices fail: the same image is opened again by a machine with faults.
     const images = incarnation.machine.crash('kill');
     this.#images = images;

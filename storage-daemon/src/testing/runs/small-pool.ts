@@ -1,6 +1,6 @@
 /**
- * A small pool with shrunk geometry that exhaustive runs start from: a volume `a` with own, shared and unmapped blocks,
- * its snapshot `s`, and `c`, a clone of `s` with blocks of its own.
+ * A small pool with shrunk geometry that exhaustive runs start from: a volume `a` with own, shared and unmapped
+ * blocks, its snapshot `s`, and `c`, a clone of `s` with blocks of its own.
  */
 import type { GeometryOptions, Store } from '../../store/store-api.ts';
 import { SeededRandom } from '../seeded-random.ts';
@@ -22,7 +22,7 @@ const smallGeometry: GeometryOptions = {
 };
 const openOptions = { journalTimerMs: 1, checkpointIntervalMs: 30_000 } as const;
 /** Blocks before the first allocation group. */
-const fixedAreaBlocks = 1280;
+const fixedAreaBlocks = 1536;
 /** Steps after which an answer is taken for lost. */
 const stepsMax = 100_000;
 
