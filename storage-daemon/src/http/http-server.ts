@@ -26,7 +26,7 @@ import { describeIssues, type RequestPart } from './input-problems.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerOpenapi } from './openapi.ts';
 import { createPoolHandlers } from './pools.ts';
-import { sendProblem, toProblem } from './problem-replies.ts';
+import { answerNoHttp, parseJsonBody, sendProblem, toProblem } from './problem-replies.ts';
 import type { RouteHandlers } from './route-handlers.ts';
 import { toFastifyPath, toFastifySchema } from './route-schema.ts';
 import { createSnapshotHandlers } from './snapshots.ts';
@@ -64,6 +64,12 @@ export async function createHttpServer(
   app.server.maxConnections = connectionsMax;
   app.setValidatorCompiler(compileValidator as FastifySchemaCompiler<unknown>);
   app.setSerializerCompiler(serializerCompiler as never);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(
+    'application/json',
+    { parseAs: 'string' },
+    async (_: FastifyRequest, text: string) => parseJsonBody(text),
+  );
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, toProblem(error, request, services.logger)),
   );
@@ -101,6 +107,10 @@ function createFastify({ tls }: HttpServerOptions, logger: Logger): FastifyInsta
     keepAliveTimeout: keepAliveTimeoutMs,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(reply, toProblem(error, request, logger));
+    },
+    clientErrorHandler: answerNoHttp,
     routerOptions: { maxParamLength: 200 },
   };
   if (tls === undefined) return fastify(options);

@@ -3,6 +3,7 @@
  * their text stays inside.
  */
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 
 import type { Logger } from '@varve/common/logger';
 import { isProblemError, ProblemError, toProblemDetails } from '@varve/contract/problem';
@@ -13,8 +14,6 @@ export const problemContentType = 'application/problem+json';
 
 /** What Fastify's own errors mean here, by their code. */
 const fastifyProblems: Readonly<Record<string, (error: Error) => ProblemError>> = {
-  FST_ERR_CTP_INVALID_JSON_BODY: (error) => badBody(`it is no JSON: ${error.message}`),
-  FST_ERR_CTP_EMPTY_JSON_BODY: () => badBody('it is empty; a JSON object is expected'),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => badBody('its content type must be application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => badBody('its length is not what Content-Length says'),
   FST_ERR_CTP_BODY_TOO_LARGE: () => badBody('it is too long'),
@@ -52,6 +51,35 @@ export function toProblem(error: unknown, request: FastifyRequest, logger: Logge
     'internal',
     `${request.method} ${request.url} failed because of an error in the daemon; its log says more under ${instance}`,
     { instance },
+  );
+}
+
+/** Reads a body; what is wrong with it is said with the place. A key that could reach a prototype is refused. */
+export function parseJsonBody(text: string): unknown {
+  if (text === '') throw badBody('it is empty; a JSON object is expected');
+  try {
+    return JSON.parse(text, (key, value: unknown) => {
+      if (key === '__proto__') throw new SyntaxError('the key "__proto__" is not allowed');
+      return value;
+    });
+  } catch (error) {
+    throw badBody(`it is no JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
+  }
+}
+
+/** Answers what is no HTTP at all, and ends the connection. */
+export function answerNoHttp(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const kind = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'deadline-exceeded' : 'invalid-argument';
+  const why = error.code ?? error.message;
+  const details = toProblemDetails(new ProblemError(kind, `Reading the request failed: ${why}`));
+  const body = JSON.stringify(details);
+  socket.end(
+    `HTTP/1.1 ${details.status} ${details.title}\r\ncontent-type: ${problemContentType}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 

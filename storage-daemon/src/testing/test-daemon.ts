@@ -8,9 +8,11 @@ import { join } from 'node:path';
 
 import { type Logger, silentLogger } from '@varve/common/logger';
 import { DaemonClient } from '@varve/contract/client/daemon-client';
+import type { Event } from '@varve/contract/event';
 
 import type { DaemonConfig } from '../config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
+import { rawRequest } from './raw-request.ts';
 
 /** Bytes of a pool that is just large enough. */
 export const testPoolBytes = 256 * 1024 * 1024;
@@ -94,6 +96,25 @@ export class TestDaemon {
     await this.client.putPool(pool, {
       devices: [{ path: join(this.folder, `${pool}.img`), sizeBytes: testPoolBytes }],
     });
+  }
+
+  /** Opens the event stream; resolves once the daemon knows of it, so that no later event is missed. */
+  async openEvents(): Promise<AsyncGenerator<Event>> {
+    const stream = this.client.events();
+    const first = stream.next();
+    const hasStream = async (): Promise<boolean> =>
+      (await this.scrape()).includes('varve_event_streams 1\n');
+    while (!(await hasStream())) continue;
+    return (async function* (): AsyncGenerator<Event> {
+      const { done, value } = await first;
+      if (done !== true) yield value;
+      yield* stream;
+    })();
+  }
+
+  /** The page for Prometheus. */
+  async scrape(): Promise<string> {
+    return (await rawRequest(this.daemon.endpoints[0]!, { method: 'GET', path: '/metrics' })).text;
   }
 
   /** Stops it and removes its folder. */
