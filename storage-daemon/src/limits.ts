@@ -66,3 +66,30 @@ export const nbdStatusExtentsMax = 32 * 1024;
 
 /** A run of zeros in a read that is sent as a hole instead: about where twenty header bytes and a chunk of its own pay off. */
 export const nbdHoleBytesMin = 64 * 1024;
+
+/** Open connections of all NBD clients. With all of their buffers full, each holds two of the largest requests at most. */
+export const nbdConnectionsMax = 1024;
+
+/** Time in which a client must have opened an export, lists of thousands of exports included. */
+export const nbdHandshakeTimeoutMs = 60_000;
+
+/**
+ * Bytes of replies that wait in a socket before a connection's requests are held back: enough that a client that reads large blocks never
+ * starves, and small beside what is under way.
+ */
+export const nbdOutputBytesMax = 2 * mebibyteBytes;
+
+/** Time in which a client takes nothing of what it is sent. Longer than any pause of a virtual machine or a debugger should be. */
+export const nbdOutputStallTimeoutMs = 10 * 60_000;
+
+/** Time that a client gets to close its side after the server has closed its own: it then has read all replies. */
+export const nbdLingerTimeoutMs = 5_000;
+
+/**
+ * Time that clients get to take their last replies when the daemon stops; requests to devices are waited for without bound, since
+ * the store must not close before them.
+ */
+export const nbdShutdownTimeoutMs = 10_000;
+
+/** Path of a unix socket (`sockaddr_un`, one byte less than its 108 for the end mark). */
+export const socketPathBytesMax = 107;

@@ -33,7 +33,10 @@ import { Transmission } from './transmission.ts';
 import type { NbdVolume } from './volume-port.ts';
 import { NbdCommand, NbdHandshakeFlag, NbdMagic, NbdOptionReply } from './wire-constants.ts';
 
-/** What the session asks of its owner. None of these may call back into the session before it returns. */
+/**
+ * What the session asks of its owner. None of these may call back into the session before it returns, but `send` may
+ * say that output is blocked.
+ */
 export interface NbdActions {
   /** Sends bytes in order; the buffer is the owner's from now on. */
   send(bytes: Buffer): void;

@@ -39,7 +39,16 @@ export class RangeClaims {
 
   /** Queues a claim; the returned function ends it, after it was granted. */
   acquire(claim: RangeClaim): ReleaseClaim {
-    const entry: Entry = { ...claim, isGranted: false, previous: this.#last, next: undefined };
+    // Field by field: this is on the path of every write, and a spread costs several times as much.
+    const entry: Entry = {
+      startLbn: claim.startLbn,
+      endLbn: claim.endLbn,
+      isExclusive: claim.isExclusive,
+      granted: claim.granted,
+      isGranted: false,
+      previous: this.#last,
+      next: undefined,
+    };
     if (this.#last) this.#last.next = entry;
     this.#last = entry;
     const mayMeetOthers = entry.isExclusive || this.#exclusiveCount > 0;

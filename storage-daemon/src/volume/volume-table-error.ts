@@ -1,7 +1,8 @@
 /**
- * Why a node cannot be opened or taken. `reserved`: a control operation has it, or the daemon stops; `in-use`: it has users.
+ * Why a node cannot be opened or taken. `reserved`: a control operation has it; `in-use`: it has users; `stopping`: nothing
+ * can be opened any more.
  */
-export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use';
+export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use' | 'stopping';
 
 /** An expected refusal of the table of open volumes. */
 export class VolumeTableError extends Error {

@@ -92,11 +92,14 @@ export class VolumeTable {
   /**
    * Opens a node for one more user.
    *
-   * @throws VolumeTableError `not-found`, or `reserved` with the reason.
+   * @throws VolumeTableError `not-found`, `stopping`, or `reserved` with the reason.
    */
   open(node: NodeName, user: VolumeUser): VolumeHandle {
     const key = keyOf(node);
-    const reason = this.#stopReason ?? this.#reserved.get(key);
+    if (this.#stopReason !== undefined) {
+      throw new VolumeTableError('stopping', `Open ${key}: ${this.#stopReason}`);
+    }
+    const reason = this.#reserved.get(key);
     if (reason !== undefined) throw new VolumeTableError('reserved', `Open ${key}: ${reason}`);
     const open = this.#open.get(key) ?? this.#openNode(node);
     open.users.add(user);
@@ -112,11 +115,6 @@ export class VolumeTable {
   /** Users that have the node open. */
   openCount(node: NodeName): number {
     return this.#open.get(keyOf(node))?.users.size ?? 0;
-  }
-
-  /** Users per open node, under `volume/<id>` and `snapshot/<id>`. */
-  openCounts(): ReadonlyMap<string, number> {
-    return new Map([...this.#open].map(([key, open]) => [key, open.users.size]));
   }
 
   /** Counters of all nodes of a kind, closed ones included. */

@@ -1,0 +1,90 @@
+/**
+ * All connections of a reactor: listens, accepts up to a bound, and ends them in order when the daemon stops. Joins
+ * sockets with protocol cores, and those with volumes.
+ */
+import type { Socket } from 'node:net';
+
+import type { Info } from '@varve/contract/info';
+
+import { nbdConnectionsMax, nbdShutdownTimeoutMs } from '../limits.ts';
+import type { VolumeTable } from '../volume/volume-table.ts';
+import type { ReactorNotices } from './channel.ts';
+import type { ExportServer } from './export-server.ts';
+import type { NbdListenAddress } from './messages.ts';
+import { NbdConnection } from './nbd-connection.ts';
+import { listenForNbd, type NbdListener } from './nbd-listener.ts';
+
+/** What the connections need. */
+export interface ConnectionsDependencies {
+  readonly volumes: VolumeTable;
+  readonly log: ReactorNotices['log'];
+}
+
+/** The connections of one reactor. */
+export class Connections implements ExportServer {
+  readonly #log: ReactorNotices['log'];
+  readonly #volumes: VolumeTable;
+  readonly #connections = new Set<NbdConnection>();
+  readonly #listeners: NbdListener[] = [];
+  #isFull = false;
+  #closed: Promise<void> | undefined;
+
+  constructor({ volumes, log }: ConnectionsDependencies) {
+    this.#log = log;
+    this.#volumes = volumes;
+  }
+
+  async listen(addresses: readonly NbdListenAddress[]): Promise<Info['exports']> {
+    for (const address of addresses) {
+      this.#listeners.push(await listenForNbd(address, (socket) => this.#accept(socket)));
+    }
+    return this.#listeners.map(({ uri }) => ({ protocol: 'nbd' as const, uri }));
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= nbdConnectionsMax) {
+      if (!this.#isFull) {
+        this.#log('warn', 'NBD connections refused', { connectionsMax: nbdConnectionsMax });
+      }
+      this.#isFull = true;
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true);
+    const connection = new NbdConnection({ socket, volumes: this.#volumes, log: this.#log });
+    this.#connections.add(connection);
+    void this.#forgetWhenClosed(connection);
+  }
+
+  async #forgetWhenClosed(connection: NbdConnection): Promise<void> {
+    await connection.closed;
+    this.#connections.delete(connection);
+    this.#isFull = false;
+  }
+
+  async #shutDown(): Promise<void> {
+    const listenersClosed = Promise.all(this.#listeners.map((listener) => listener.close()));
+    const connections = [...this.#connections];
+    const timer = setTimeout(() => {
+      this.#log('warn', 'NBD clients did not take their last replies in time', {
+        connections: this.#connections.size,
+        timeoutMs: nbdShutdownTimeoutMs,
+      });
+      for (const connection of connections) connection.destroy();
+    }, nbdShutdownTimeoutMs);
+    for (const connection of connections) connection.shutDown();
+    await Promise.all(connections.map(({ closed }) => closed));
+    clearTimeout(timer);
+    await listenersClosed;
+  }
+}
