@@ -36,9 +36,9 @@ export const nbdDroppedPayloadBytesMax = 64 * mebibyteBytes;
 
 /**
  * Bytes of reads and writes that one connection has under way, plus the one request that brought it there; then its socket is not
- * read. One largest request always fits.
+ * read. A quarter of it is what nbdcopy has under way on a connection by default.
  */
-export const nbdBytesInFlightMax = nbdPayloadBytesMax;
+export const nbdBytesInFlightMax = 32 * mebibyteBytes;
 
 /** Requests that one connection has under way; then its socket is not read. nbdcopy asks for 64, a kernel for 128 to 256. */
 export const nbdRequestsInFlightMax = 512;
