@@ -7,8 +7,8 @@ import { IoTracker } from '../allocator/io-tracker.ts';
 import { decodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
 import { CorruptionError } from '../format/corruption-error.ts';
 import { journalSeed, sealJournalBlock } from '../format/journal-block.ts';
-import { decodeJournalRecords } from '../format/journal-record.ts';
-import { cellRootBlock, journalBlockOf } from '../format/pool-layout.ts';
+import { decodeJournalRecords, type JournalRecord } from '../format/journal-record.ts';
+import { cellRootBlock, journalBlockOf, leafBlocks, spanBlocks } from '../format/pool-layout.ts';
 import type { Superblock } from '../format/superblock.ts';
 import { fenceSlots, type JournalPosition } from '../journal/journal-writer.ts';
 import { scanJournal, type JournalScan } from '../journal/journal-scan.ts';
@@ -17,7 +17,8 @@ import { blockSizeBytes } from '../units.ts';
 import { Cell } from './cell.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
 import { loadCell, type LoadedCell } from './cell-loader.ts';
-import { createPageReader } from './checkpoint/page-source.ts';
+import type { CellState } from './cell-state.ts';
+import { createPageReader, forEachConcurrently } from './checkpoint/page-source.ts';
 import { ioFailure, type PoolDevices } from './pool-devices.ts';
 import { RecordResidency } from './record-residency.ts';
 import type { OpenOptions } from './store-api.ts';
@@ -285,8 +286,10 @@ async function readRing(options: RecoveryOptions, devices: PoolDevices): Promise
 async function replay(loaded: LoadedCell, scan: JournalScan, readPage: ReadPage): Promise<void> {
   const { state } = loaded;
   const residency = new RecordResidency({ state, readPage });
-  for (const block of scan.chain) {
-    for (const record of decodeRecords(block.slots, block.sequence)) {
+  const blocks = scan.chain.map((block) => decodeRecords(block.slots, block.sequence));
+  await prefetch(state, blocks.flat(), residency);
+  for (const records of blocks) {
+    for (const record of records) {
       await residency.ensured(record);
       state.apply(record);
       // Every record that is replayed is durable: what it freed may be used by the next one, as it was.
@@ -300,6 +303,30 @@ async function replay(loaded: LoadedCell, scan: JournalScan, readPage: ReadPage)
     node.formerBounds = [];
     node.isSettled = true;
   }
+}
+
+/** Reads the leaves that records will change, many at once: replay itself meets them one by one. */
+async function prefetch(
+  state: CellState,
+  records: readonly JournalRecord[],
+  residency: RecordResidency,
+): Promise<void> {
+  const perLeaf = leafBlocks(state.geometry);
+  const wanted = new Map<string, JournalRecord>();
+  for (const record of records) {
+    if ((record.op !== 'set' && record.op !== 'clear') || !state.nodes.has(record.node)) continue;
+    wanted.set(`${record.node}:${Math.floor(record.lbn / perLeaf)}`, record);
+  }
+  await forEachConcurrently([...wanted.values()], async (record) => {
+    // A node id may be another node's by the time of the record: then there is nothing to gain here.
+    if (isInside(state, record)) await residency.ensured(record);
+  });
+}
+
+function isInside(state: CellState, record: JournalRecord): boolean {
+  if (record.op !== 'set' && record.op !== 'clear') return false;
+  const node = state.nodes.get(record.node);
+  return node !== undefined && record.lbn + record.count <= spanBlocks(state.geometry, node.level);
 }
 
 function decodeRecords(slots: Uint8Array, sequence: number) {

@@ -64,6 +64,8 @@ export class CellState {
   checkpointNumber = 0;
   readonly #owners: GroupOwners;
   #treeVersion = 0;
+  /** All node ids below are in use. */
+  #freeIdHint = 0;
 
   constructor(
     options: CellOptions,
@@ -132,6 +134,16 @@ export class CellState {
     const node = this.nodes.get(id);
     assert(node !== undefined, `cell ${this.cell} has no node ${id}`);
     return node;
+  }
+
+  /** The lowest ids that no node uses, below `limit`; fewer than `count` if there are no more. */
+  freeNodeIds(count: number, limit: number): number[] {
+    while (this.nodes.has(this.#freeIdHint)) this.#freeIdHint++;
+    const ids: number[] = [];
+    for (let id = this.#freeIdHint; ids.length < count && id < limit; id++) {
+      if (!this.nodes.has(id)) ids.push(id);
+    }
+    return ids;
   }
 
   /** Adds a node that was loaded or made. */
@@ -424,6 +436,7 @@ export class CellState {
 
   #remove(node: TreeNode): void {
     this.nodes.delete(node.id);
+    this.#freeIdHint = Math.min(this.#freeIdHint, node.id);
     this.walking.delete(node);
     this.dirtyAttributes.delete(node);
     this.#treeVersion++;

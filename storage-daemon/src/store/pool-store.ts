@@ -356,10 +356,7 @@ export class PoolStore implements api.Store {
 
   #freeNodeIds(action: string, cell: Cell, count: number): number[] {
     const idMax = this.#superblock.geometry.tableFanOut ** 2 * catalogRecordsPerPage;
-    const ids: number[] = [];
-    for (let id = 0; ids.length < count && id < idMax; id++) {
-      if (!cell.state.nodes.has(id)) ids.push(id);
-    }
+    const ids = cell.state.freeNodeIds(count, idMax);
     if (ids.length === count) return ids;
     const reason = `cell ${cell.state.cell} holds ${idMax} volumes and snapshots, the most that it can`;
     throw new StoreError('insufficient-space', `${action} failed: ${reason}`);

@@ -8,6 +8,8 @@
  */
 import type { BlockRun } from '../../allocator/group-bitmap.ts';
 import { setBlocksMax, type JournalRecord } from '../../format/journal-record.ts';
+import { extensionsMax } from '../../format/map-leaf.ts';
+import { leafBlocks } from '../../format/pool-layout.ts';
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
 import { ioFailure } from '../pool-devices.ts';
@@ -139,7 +141,7 @@ export class WriteOperation {
       const ownLbns = new Set(own.map(({ lbn }) => lbn));
       for (let lbn = piece.from; lbn < piece.end; lbn++) if (!ownLbns.has(lbn)) missing.push(lbn);
     }
-    const pages = pagesDirtied(node, pieces);
+    const pages = pagesDirtied(node, pieces, leafBlocks(this.#cell.state.geometry));
     const runs = this.#reserve(missing.length, pages);
     if (!runs) {
       this.#awaitSpace(pieces, inPlace);
@@ -291,8 +293,11 @@ function joinRuns(
   return runs;
 }
 
-/** The most map pages that mapping these pieces dirties. */
-function pagesDirtied(node: TreeNode, pieces: readonly Range[]): number {
-  // A leaf, its tables and an extension page for each piece, if no two share any.
-  return pieces.length * (node.level + 2);
+/**
+ * The most map pages that mapping these pieces dirties: their leaves, tables and extension pages, if no two leaves
+ * share any.
+ */
+function pagesDirtied(node: TreeNode, pieces: readonly Range[], perLeaf: number): number {
+  const leaves = new Set(pieces.map(({ from }) => Math.floor(from / perLeaf)));
+  return leaves.size * (node.level + 1) + Math.min(pieces.length, leaves.size * extensionsMax);
 }

@@ -37,4 +37,34 @@ export const profiles: Readonly<Record<string, SimProfile>> = {
     open: { checkpointIntervalMs: 2, checkpointRecords: 8, journalTimerMs: 1 },
     cleanChance: 0,
   },
+  /** Leaves of many clusters, so that split records fill extension pages; few changes per page. */
+  wide: {
+    isTight: false,
+    cellCounts: [1],
+    geometry: { leafClusters: 64, tableFanOut: 4 },
+    weights: { discard: 15, createSnapshot: 12, cloneSnapshot: 6, deleteSnapshot: 12, revert: 4 },
+    history: { volumesMax: 3, volumeBlocksMax: 700, hotBlocks: 700, rangeBlocksMax: 20 },
+  },
+  /** Long runs of blocks that die at once: dead lists and queue items of many pages. */
+  bulk: {
+    isTight: false,
+    cellCounts: [1],
+    weights: {
+      discard: 15,
+      createSnapshot: 14,
+      cloneSnapshot: 5,
+      deleteSnapshot: 14,
+      checkpoint: 4,
+    },
+    history: {
+      volumesMax: 2,
+      snapshotsMax: 4,
+      volumeBlocksMax: 640,
+      hotBlocks: 4,
+      rangeBlocksMax: 640,
+    },
+    geometry: { journalRingBlocks: 32 },
+    open: { checkpointIntervalMs: 5, journalTimerMs: 1 },
+    groupsPerCell: 16,
+  },
 };

@@ -40,6 +40,8 @@ export interface SimProfile {
   readonly operationsPerRound?: number;
   readonly roundCount?: number;
   readonly cleanChance?: number;
+  /** Allocation groups for each cell. */
+  readonly groupsPerCell?: number;
 }
 
 /** Blocks before the first allocation group: superblocks, roots, journals of the smallest geometries. */
@@ -50,7 +52,7 @@ export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig
   const isTight = profile.isTight ?? random.chance(0.15);
   const cellCount = random.pick(profile.cellCounts ?? [1, 1, 1, 2, 3, 8]);
   const allocationGroupBlocks = 256;
-  const groupsPerCell = isTight ? 2 : random.between(6, 12);
+  const groupsPerCell = profile.groupsPerCell ?? (isTight ? 2 : random.between(6, 12));
   const poolBlocks = fixedAreaBlocks + cellCount * groupsPerCell * allocationGroupBlocks;
   const isSmallGeometry = random.chance(0.85);
   return {
