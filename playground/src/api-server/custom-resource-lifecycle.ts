@@ -72,9 +72,7 @@ export class CustomResourceLifecycle {
       asString(readPath(crd, 'spec', 'group')) ?? '',
       asString(readPath(crd, 'spec', 'names', 'plural')) ?? '',
     );
-    const definition = this.#state.registry
-      .storedDefinitions()
-      .find((each) => each.storageKey === storageKey);
+    const definition = this.#state.registry.storedDefinitions().get(storageKey);
     for (const { metadata } of this.#state.store.list(storageKey)) {
       if (definition === undefined || metadata.deletionTimestamp !== undefined) continue;
       const target = { definition, namespace: metadata.namespace, name: metadata.name };
@@ -84,9 +82,7 @@ export class CustomResourceLifecycle {
   }
 
   #release(crd: ApiObject): void {
-    const definition = this.#state.registry
-      .definitions()
-      .find((each) => each.storageKey === crdStorageKey);
+    const definition = this.#state.registry.storedDefinitions().get(crdStorageKey);
     if (definition === undefined || !finalizersOf(crd).includes(cleanupFinalizer)) return;
     const finalizers = finalizersOf(crd).filter((each) => each !== cleanupFinalizer);
     const target = { definition, namespace: undefined, name: crd.metadata.name };

@@ -35,3 +35,6 @@ export const generateNameAttemptsMax = 8;
 
 /** How long close() waits for open requests before it cuts their connections. */
 export const closeGraceMs = 2_000;
+
+/** How often close() looks for connections that have become idle. */
+export const closePollMs = 10;

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { ApiError, unauthorized } from '../objects/api-error.ts';
 import { formatJson } from '../objects/json.ts';
-import { bodyBytesMax, closeGraceMs } from '../limits.ts';
+import { bodyBytesMax, closeGraceMs, closePollMs } from '../limits.ts';
 import {
   jsonAnswer,
   type ApiAnswer,
@@ -66,9 +66,11 @@ export class HttpServer {
     this.#isClosing = true;
     for (const end of this.#watches) end();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    // A connection becomes idle when its answer is out, and would be kept for a next request.
+    const closeIdle = setInterval(() => this.#server.closeIdleConnections(), closePollMs);
     const cut = setTimeout(() => this.#server.closeAllConnections(), closeGraceMs);
     await closed;
+    clearInterval(closeIdle);
     clearTimeout(cut);
   }
 

@@ -17,6 +17,9 @@ export class Registry {
   /** Definitions that a CustomResourceDefinition contributed, by its name. */
   readonly #contributed = new Map<string, readonly ResourceDefinition[]>();
   #generation = 0;
+  /** Computed when they are asked for, until the served kinds change. */
+  #sorted: readonly ResourceDefinition[] | undefined;
+  #stored: ReadonlyMap<string, ResourceDefinition> | undefined;
 
   constructor(builtIn: readonly ResourceDefinition[]) {
     for (const definition of builtIn) this.#definitions.set(keyOf(definition), definition);
@@ -40,14 +43,19 @@ export class Registry {
   }
 
   /** All definitions, sorted by group, version and name. */
-  definitions(): ResourceDefinition[] {
-    return [...this.#definitions]
-      .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([, definition]) => definition);
+  definitions(): readonly ResourceDefinition[] {
+    this.#sorted ??= [...this.#definitions.values()].sort((left, right) =>
+      sortKeyOf(left) < sortKeyOf(right) ? -1 : 1,
+    );
+    return this.#sorted;
   }
 
-  /** One definition for each store of objects: where several versions share one, the preferred version's. */
-  storedDefinitions(): ResourceDefinition[] {
+  /**
+   * One definition for each store of objects, by its key: where several versions share a store, the preferred
+   * version's; where two groups do, the first group's.
+   */
+  storedDefinitions(): ReadonlyMap<string, ResourceDefinition> {
+    if (this.#stored !== undefined) return this.#stored;
     const chosen = new Map<string, ResourceDefinition>();
     for (const { group, versions } of this.groups()) {
       for (const version of versions) {
@@ -56,7 +64,8 @@ export class Registry {
         }
       }
     }
-    return [...chosen.values()];
+    this.#stored = chosen;
+    return chosen;
   }
 
   /** The definitions of one group and version. */
@@ -82,7 +91,7 @@ export class Registry {
     this.withdraw(source);
     for (const definition of definitions) this.#definitions.set(keyOf(definition), definition);
     this.#contributed.set(source, definitions);
-    this.#generation++;
+    this.#changed();
   }
 
   /** Stops serving what a CustomResourceDefinition defined. */
@@ -90,12 +99,23 @@ export class Registry {
     for (const definition of this.#contributed.get(source) ?? []) {
       this.#definitions.delete(keyOf(definition));
     }
-    if (this.#contributed.delete(source)) this.#generation++;
+    if (this.#contributed.delete(source)) this.#changed();
+  }
+
+  #changed(): void {
+    this.#generation++;
+    this.#sorted = undefined;
+    this.#stored = undefined;
   }
 }
 
 function keyOf(definition: ResourceDefinition): string {
   return `${formatApiVersion(definition)}/${definition.resource}`;
+}
+
+/** The core group, which has the empty name, comes first. */
+function sortKeyOf({ group, version, resource }: ResourceDefinition): string {
+  return `${group}/${version}/${resource}`;
 }
 
 /**
