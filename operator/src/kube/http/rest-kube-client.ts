@@ -196,7 +196,8 @@ export class RestKubeClient implements KubeClient {
   }
 
   async #call<Answer>(resource: Resource, request: ApiRequest): Promise<Answer> {
-    await waitFor(this.#clock, this.#bucket.reserve(), request.signal);
+    const delayMs = this.#bucket.reserve();
+    if (delayMs > 0) await waitFor(this.#clock, delayMs, request.signal);
     const startedMs = this.#clock.monotonicMs();
     let code = 'none';
     try {
