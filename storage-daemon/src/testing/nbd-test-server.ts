@@ -1,43 +1,56 @@
 /** A served store for tests of exports: volumes over real sockets, in this process. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { type FileDevice, openFileDevice } from '../device/file-device.ts';
 import { Connections } from '../reactor/connections.ts';
+import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
+import { formatStore } from '../store/format-store.ts';
+import { openStore } from '../store/open-store.ts';
 import type { NodeName, Store } from '../store/store-api.ts';
 import { bytesToBlocks } from '../units.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
-import { MemoryStore } from './memory-store.ts';
 
-const poolBytes = 8 * 1024 ** 3;
+const poolBytes = 4 * 1024 ** 3;
 
 /** The store that tests of exports run on: the one place to exchange it. */
-async function openTestStore(): Promise<Store> {
-  return new MemoryStore({ poolName: 'test', sizeBlocks: bytesToBlocks(poolBytes) });
+async function openTestStore(folder: string): Promise<{ store: Store; device: FileDevice }> {
+  const path = join(folder, 'pool');
+  writeFileSync(path, '');
+  truncateSync(path, poolBytes);
+  const device = openFileDevice(path);
+  const environment = createReactorEnvironment({ event: () => {}, log: () => {} });
+  const dependencies = { devices: [device], environment };
+  const poolUuid = environment.randomUuid();
+  await formatStore({ poolName: 'test', poolUuid, geometry: {} }, dependencies);
+  return { store: await openStore({}, dependencies), device };
 }
+
+type ServerParts = Pick<NbdTestServer, 'store' | 'volumes' | 'connections' | 'folder' | 'logs'>;
 
 /** A running server. `close` ends it and removes its folder. */
 export class NbdTestServer {
   readonly store: Store;
   readonly volumes: VolumeTable;
   readonly connections: Connections;
-  /** Empty at first; for images and scripts of the test. */
+  /** For the pool's file, and for images of the test. */
   readonly folder: string;
   readonly logs: string[];
+  readonly #device: FileDevice;
 
-  private constructor(
-    fields: Pick<NbdTestServer, 'store' | 'volumes' | 'connections' | 'folder' | 'logs'>,
-  ) {
+  private constructor(fields: ServerParts, device: FileDevice) {
     this.store = fields.store;
     this.volumes = fields.volumes;
     this.connections = fields.connections;
     this.folder = fields.folder;
     this.logs = fields.logs;
+    this.#device = device;
   }
 
   static async start(): Promise<NbdTestServer> {
-    const store = await openTestStore();
     const folder = mkdtempSync(join(tmpdir(), 'varve-nbd-'));
+    const { store, device } = await openTestStore(folder);
     const logs: string[] = [];
     const volumes = new VolumeTable({
       clockMs: () => performance.now(),
@@ -55,7 +68,7 @@ export class NbdTestServer {
       { kind: 'unix', path: join(folder, 'nbd.sock') },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
     ]);
-    return new NbdTestServer({ store, volumes, connections, folder, logs });
+    return new NbdTestServer({ store, volumes, connections, folder, logs }, device);
   }
 
   get socketPath(): string {
@@ -92,6 +105,7 @@ export class NbdTestServer {
     await this.connections.close();
     await this.volumes.closeAll('the test is over');
     await this.store.close();
+    await this.#device.close();
     rmSync(this.folder, { recursive: true });
   }
 }
