@@ -76,7 +76,7 @@ describe('every route', () => {
     expect(reply('getInfo')).toMatchObject({
       name: 'test-daemon',
       apiVersions: ['v1'],
-      reactors: [{ index: 0, ioEngine: 'memory' }],
+      reactors: [{ index: 0, ioEngine: 'fs' }],
     });
     expect(reply('putPool')).toMatchObject({
       id: 'pool-1',

@@ -36,12 +36,12 @@ export interface ChannelPort {
 
 /** What a reactor says without being asked. */
 export interface ReactorNotices {
-  event(event: EventRecord): void;
-  log(
+  readonly event: (event: EventRecord) => void;
+  readonly log: (
     level: 'info' | 'warn' | 'error',
     message: string,
     fields: Readonly<Record<string, unknown>>,
-  ): void;
+  ) => void;
 }
 
 /** The calls that a reactor answers. */

@@ -12,13 +12,13 @@ import type { EventRecord } from '../reactor/messages.ts';
 import { OpenPools } from '../reactor/pools/open-pools.ts';
 import type { StoreEnvironment } from '../store/store-environment.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
-import { memoryEngine } from './memory-engine.ts';
+import { blockStoreEngine } from '../reactor/pools/block-store-engine.ts';
 import { noExports } from './no-exports.ts';
 import { testPoolBytes } from './test-daemon.ts';
 
 const mebibyte = 1024 * 1024;
 
-/** Operations on stores in memory, in a folder of their own. */
+/** Operations on pools in a folder of their own. */
 export class TestControl {
   readonly folder = mkdtempSync(join(tmpdir(), 'varve-control-'));
   readonly events: EventRecord[] = [];
@@ -35,11 +35,11 @@ export class TestControl {
     };
     const real = createReactorEnvironment(notices);
     const environment: StoreEnvironment = { ...real, nowMs: () => real.nowMs() + this.aheadMs };
-    this.pools = new OpenPools(memoryEngine, environment);
+    this.pools = new OpenPools(blockStoreEngine, environment);
     this.volumes = new VolumeTable({ nodes: this.pools.asNodeFinder(), clockMs: () => 0 });
     const { pools, volumes } = this;
     this.operations = createOperations(
-      { engine: memoryEngine, exports: noExports },
+      { engine: blockStoreEngine, exports: noExports },
       { pools, volumes, environment, notices },
     );
   }

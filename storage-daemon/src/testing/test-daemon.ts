@@ -1,7 +1,4 @@
-/**
- * A daemon for tests: in a folder of its own, with a reactor thread whose stores live in memory, reached over
- * its unix socket.
- */
+/** A daemon for tests: in a folder of its own, reached over its unix socket. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,7 +72,7 @@ export class TestDaemon {
       },
       {
         logger: logger ?? silentLogger(),
-        reactorEntry: reactorEntry ?? new URL('./memory-reactor-main.js', import.meta.url),
+        reactorEntry: reactorEntry ?? new URL('../reactor/reactor.js', import.meta.url),
         onCrash:
           onCrash ??
           ((error) => {

@@ -11,7 +11,7 @@ import { ProblemError } from '@varve/contract/problem';
 import { blocksToBytes } from '../../units.ts';
 import type { ArgumentOf } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import { decodeVolumeAttributes, encodeAttributes } from './object-attributes.ts';
 
 /** Calls on the file system state. */
@@ -48,7 +48,7 @@ export class FilesystemOperations {
     await store.setAttributes(name, encodeAttributes(action, { ...before, filesystem: body }));
     notices.event({
       type: 'volume-changed',
-      object: exportNameOf(summary),
+      object: formatExportName(summary),
       message: `File system state: ${describeState(body)}.`,
     });
     return body;

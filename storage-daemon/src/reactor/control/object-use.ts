@@ -8,7 +8,7 @@ import type { NodeName } from '../../store/store-api.ts';
 import { VolumeTableError } from '../../volume/volume-table-error.ts';
 import type { NodeReservation, VolumeTable } from '../../volume/volume-table.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
 
 /**
@@ -39,7 +39,7 @@ export async function deleteNode(
   await withReservation(action, summary, dependencies, () => store.deleteNode(summary));
   dependencies.notices.event({
     type: summary.kind === 'volume' ? 'volume-deleted' : 'snapshot-deleted',
-    object: exportNameOf(summary),
+    object: formatExportName(summary),
     message: 'Deleted; its space comes back in the background.',
   });
   dependencies.spaceProgress.watch(store);
@@ -56,8 +56,16 @@ async function reserve(
   } catch (error) {
     if (!(error instanceof VolumeTableError)) throw error;
     const blocker = count === 1 ? '1 NBD connection' : `${count} NBD connections`;
-    throw error.kind === 'in-use'
-      ? new ProblemError('in-use', `${action} failed: it is open over ${blocker}`, { blocker })
-      : new ProblemError('aborted', `${action} failed: ${error.message}`, { cause: error });
+    switch (error.kind) {
+      case 'in-use':
+        throw new ProblemError('in-use', `${action} failed: it is open over ${blocker}`, {
+          blocker,
+        });
+      case 'stopping':
+        throw new ProblemError('unavailable', `${action} failed: the daemon is stopping`);
+      case 'reserved':
+      case 'not-found':
+        throw new ProblemError('aborted', `${action} failed: ${error.message}`, { cause: error });
+    }
   }
 }

@@ -11,7 +11,7 @@ import { blocksToBytes } from '../../units.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
 import type { ArgumentOf, Creation, ListArgument } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import { selectPage } from './list-page.ts';
 import {
   decodeSnapshotAttributes,
@@ -62,8 +62,8 @@ export class SnapshotOperations {
     const summary = await store.createSnapshot({ name: id, uuid, volume: body.volume, attributes });
     notices.event({
       type: 'snapshot-created',
-      object: exportNameOf(summary),
-      message: `Taken of ${exportNameOf(volume)}.`,
+      object: formatExportName(summary),
+      message: `Taken of ${formatExportName(volume)}.`,
     });
     return { isNew: true, object: await this.#view({ store, summary }) };
   }

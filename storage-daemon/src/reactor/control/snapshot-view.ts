@@ -4,7 +4,7 @@ import type { Snapshot } from '@varve/contract/snapshot';
 import type { NodeSummary, Store } from '../../store/store-api.ts';
 import { blocksToBytes } from '../../units.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import { decodeSnapshotAttributes } from './object-attributes.ts';
 import { formatUuid } from '../uuid-text.ts';
 
@@ -27,7 +27,7 @@ export function viewSnapshot(
     references: { ...users.references.count(store, summary), exports: users.exports },
     ...(lockedUntil !== undefined && { lockedUntil }),
     filesystem,
-    exportName: exportNameOf(summary),
+    exportName: formatExportName(summary),
   };
 }
 

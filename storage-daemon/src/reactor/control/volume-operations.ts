@@ -14,7 +14,7 @@ import { blocksToBytes, bytesToBlocks } from '../../units.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
 import type { ArgumentOf, Creation, ListArgument } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import { selectPage } from './list-page.ts';
 import {
   decodeSnapshotAttributes,
@@ -71,8 +71,8 @@ export class VolumeOperations {
     const summary = source
       ? await store.createClone({ ...options, source })
       : await store.createVolume(options);
-    const message = source ? `Created from ${exportNameOf(source)}.` : 'Created empty.';
-    notices.event({ type: 'volume-created', object: exportNameOf(summary), message });
+    const message = source ? `Created from ${formatExportName(source)}.` : 'Created empty.';
+    notices.event({ type: 'volume-created', object: formatExportName(summary), message });
     return { isNew: true, object: await this.#view({ store, summary }) };
   }
 
@@ -100,7 +100,7 @@ export class VolumeOperations {
     }
     if (attributes !== summary.attributes) after = await store.setAttributes(summary, attributes);
     if (after !== summary) {
-      const object = exportNameOf(summary);
+      const object = formatExportName(summary);
       this.#dependencies.notices.event({ type: 'volume-changed', object, message: 'Changed.' });
     }
     return this.#view({ store, summary: after });
@@ -161,7 +161,7 @@ export class VolumeOperations {
     );
     notices.event({
       type: 'volume-reverted',
-      object: exportNameOf(summary),
+      object: formatExportName(summary),
       message: `Put back to snapshot/${snapshot}.`,
     });
     return this.#view({ store: found.store, summary });

@@ -3,7 +3,7 @@ import type { Volume } from '@varve/contract/volume';
 
 import { blocksToBytes } from '../../units.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
-import { exportNameOf } from './export-names.ts';
+import { formatExportName } from '../export-name.ts';
 import { decodeVolumeAttributes } from './object-attributes.ts';
 import { formatUuid } from '../uuid-text.ts';
 
@@ -25,7 +25,7 @@ export function viewVolume({ store, summary }: FoundNode, connections: number): 
     ...(summary.parentSnapshot !== undefined && { parentSnapshot: summary.parentSnapshot }),
     referencedBytes: blocksToBytes(summary.referencedBlocks),
     connections,
-    exportName: exportNameOf(summary),
+    exportName: formatExportName(summary),
     reverts: reverts.map(({ id }) => id),
   };
 }

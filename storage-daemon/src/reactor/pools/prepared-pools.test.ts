@@ -43,6 +43,14 @@ function patch(offset: number, bytes: Uint8Array): void {
   fs.closeSync(fd);
 }
 
+/** Makes the checksum of each copy wrong, and leaves what it says of the pool. */
+function damageSuperblocks(): void {
+  const mebibyte = 1024 * 1024;
+  for (const copy of [0, mebibyte, testPoolBytes - mebibyte]) {
+    patch(copy + 3000, new Uint8Array([1, 2, 3]));
+  }
+}
+
 function uuidBytes(): Buffer {
   return Buffer.from(uuid.replaceAll('-', ''), 'hex');
 }
@@ -195,7 +203,7 @@ describe('preparePool', () => {
 
   test('takes a damaged superblock for a signature that may be quoted', async () => {
     await formatPool('other', image, uuid);
-    patch(100, new Uint8Array([1, 2, 3]));
+    damageSuperblocks();
     await expect(prepare()).rejects.toMatchObject({ blocker: `varve (uuid ${uuid})` });
     await prepare({ force: [{ type: 'varve', uuid }] });
   });
@@ -204,7 +212,7 @@ describe('preparePool', () => {
     await formatPool('pool-1', image, uuid);
     await prepare({}, uuid);
     await control.operations.releasePool({ pool: 'pool-1', poolUuid: uuid });
-    patch(100, new Uint8Array([1, 2, 3]));
+    damageSuperblocks();
     await prepare({}, uuid);
   });
 
