@@ -24,6 +24,7 @@ import { NbdTestServer } from '../testing/nbd-test-server.ts';
 import { Connections } from './connections.ts';
 
 const command = { read: 0, write: 1, disconnect: 2, flush: 3 };
+const ENOSPC = 28;
 const ESHUTDOWN = 108;
 
 let server: NbdTestServer;
@@ -118,6 +119,17 @@ describe('Connections', () => {
     a.socket.end();
     await until(() => server.connections.connectionCount === 1);
     expect(server.volumes.openCount(node)).toBe(1);
+  });
+
+  test('a volume that grows takes I/O beyond its old end at once', async () => {
+    await server.createVolume('v', 1024 * 1024);
+    const client = await RawClient.opened('volume/v');
+    const beyond = { command: command.write, offset: 1024 * 1024 };
+    client.send(beyond, Buffer.alloc(4096, 1));
+    expect(await client.reply()).toBe(ENOSPC);
+    await server.store.resize('v', 512);
+    client.send(beyond, Buffer.alloc(4096, 1));
+    expect(await client.reply()).toBe(0);
   });
 
   test('a client that stops sending still gets all answers', async () => {

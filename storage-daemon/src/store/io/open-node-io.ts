@@ -14,7 +14,6 @@ import { WriteOperation } from './write-operation.ts';
 
 /** Counts what is under way, and refuses what may not be. */
 export class OpenNodeIo implements NodeIo {
-  readonly sizeBlocks: number;
   readonly readOnly: boolean;
   readonly #node: TreeNode;
   readonly #cell: Cell;
@@ -30,9 +29,13 @@ export class OpenNodeIo implements NodeIo {
     this.#node = dependencies.node;
     this.#cell = dependencies.cell;
     this.#environment = dependencies.environment;
-    this.sizeBlocks = this.#node.sizeBlocks;
     this.readOnly = options.readOnly || this.#node.kind === 'snapshot';
     this.#node.openCount++;
+  }
+
+  /** The size of now: a volume may grow while it is open. */
+  get sizeBlocks(): number {
+    return this.#node.sizeBlocks;
   }
 
   read(lbn: number, target: Uint8Array, done: IoCompletion): void {
