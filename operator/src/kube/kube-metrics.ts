@@ -1,5 +1,4 @@
-import { Counter, Gauge, Histogram } from 'prom-client';
-import type { Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What a queue shows of itself when metrics are read. */
 export interface ObservedQueue {
@@ -100,7 +99,7 @@ export class WorkqueueMetrics {
   }
 }
 
-/** Metrics of everything else in the machinery. */
+/** Metrics of everything else in the machinery; in a registry of their own unless one is given. */
 export class KubeMetrics {
   readonly workqueue: WorkqueueMetrics;
   readonly #reflectors = new Map<string, ObservedReflector>();
@@ -111,7 +110,7 @@ export class KubeMetrics {
   readonly #reconciles: Counter;
   readonly #events: Counter;
 
-  constructor(registry: Registry) {
+  constructor(registry = new Registry()) {
     this.workqueue = new WorkqueueMetrics(registry);
     const registers = [registry];
     const reflectors = this.#reflectors;
