@@ -1,15 +1,16 @@
 /**
- * The daemon's bounds: every queue, buffer, wait and count that something outside can make grow stops at one of these.
- * Each says what it protects and why it is this large. Sizes that the on-disk format fixes live in `units` and `format`.
+ * The daemon's bounds: every queue, buffer, wait and count that something outside can make grow stops at
+ * one of these. Each says what it protects and why it is this large. Sizes that the on-disk format fixes
+ * live in `units` and `format`.
  */
 
 /** Bytes in a mebibyte. */
 const mebibyteBytes = 1024 * 1024;
 
 /**
- * Requests that a file device has given to Node's thread pool. More would only wait there, in front of every other file
- * access of the process. Waiting ones need no bound of their own: each is backed by its caller's buffer, and the
- * callers (exports below, dirty pages in the store) are bounded.
+ * Requests that a file device has given to Node's thread pool. More would only wait there, in front of
+ * every other file access of the process. Waiting ones need no bound of their own: each is backed by its
+ * caller's buffer, and the callers (exports below, dirty pages in the store) are bounded.
  */
 export const deviceRequestsInFlightMax = 32;
 
@@ -17,36 +18,45 @@ export const deviceRequestsInFlightMax = 32;
 export const deviceTransferBytesMax = 4 * mebibyteBytes;
 
 /**
- * Blocks of one write-zeroes or discard given to the store at a time (64 MiB). A client may ask for 4 GiB at once; in
- * pieces, other requests get their turn in between.
+ * Blocks of one write-zeroes or discard given to the store at a time (64 MiB). A client may ask for 4 GiB
+ * at once; in pieces, other requests get their turn in between.
  */
 export const zeroPieceBlocksMax = 16384;
 
 /** Bytes of zeros written at a time where a client wants zeros that stay allocated. */
 export const zeroBufferBytes = mebibyteBytes;
 
-/** Largest READ or WRITE of an NBD client, announced to it. What clients assume unless told otherwise (NBD proto, Size constraints). */
+/**
+ * Largest READ or WRITE of an NBD client, announced to it. What clients assume unless told otherwise (NBD
+ * proto, Size constraints).
+ */
 export const nbdPayloadBytesMax = 32 * mebibyteBytes;
 
 /**
- * A WRITE larger than allowed is read and dropped up to this size, so that the connection survives; beyond it, it ends. libnbd's
- * own largest request.
+ * A WRITE larger than allowed is read and dropped up to this size, so that the connection survives; beyond
+ * it, it ends. libnbd's own largest request.
  */
 export const nbdDroppedPayloadBytesMax = 64 * mebibyteBytes;
 
 /**
- * Bytes of reads and writes that one connection has under way, plus the one request that brought it there; then its socket is not
- * read. A quarter of it is what nbdcopy has under way on a connection by default.
+ * Bytes of reads and writes that one connection has under way, plus the one request that brought it there;
+ * then its socket is not read. A quarter of it is what nbdcopy has under way on a connection by default.
  */
 export const nbdBytesInFlightMax = 32 * mebibyteBytes;
 
-/** Requests that one connection has under way; then its socket is not read. nbdcopy asks for 64, a kernel for 128 to 256. */
+/**
+ * Requests that one connection has under way; then its socket is not read. nbdcopy asks for 64, a kernel
+ * for 128 to 256.
+ */
 export const nbdRequestsInFlightMax = 512;
 
 /** Data of one option. Lists of meta contexts are the longest that clients send; a name has at most 4096 bytes. */
 export const nbdOptionBytesMax = 64 * 1024;
 
-/** A longer option is read and dropped up to this size and answered with "too big"; beyond it, the connection ends. */
+/**
+ * A longer option is read and dropped up to this size and answered with "too big"; beyond it, the
+ * connection ends.
+ */
 export const nbdDroppedOptionBytesMax = mebibyteBytes;
 
 /**
@@ -61,33 +71,45 @@ export const nbdStringBytesMax = 4096;
 /** Queries in one meta context option: more than any client knows namespaces. */
 export const nbdMetaQueriesMax = 1024;
 
-/** Extents in one answer to BLOCK_STATUS (256 KiB); the client asks again for the rest. The protocol's bound is 2^20. */
+/**
+ * Extents in one answer to BLOCK_STATUS (256 KiB); the client asks again for the rest. The protocol's bound
+ * is 2^20.
+ */
 export const nbdStatusExtentsMax = 32 * 1024;
 
-/** A run of zeros in a read that is sent as a hole instead: about where twenty header bytes and a chunk of its own pay off. */
+/**
+ * A run of zeros in a read that is sent as a hole instead: about where twenty header bytes and a chunk of
+ * its own pay off.
+ */
 export const nbdHoleBytesMin = 64 * 1024;
 
-/** Open connections of all NBD clients. With all of their buffers full, each holds two of the largest requests at most. */
+/**
+ * Open connections of all NBD clients. With all of their buffers full, each holds two of the largest
+ * requests at most.
+ */
 export const nbdConnectionsMax = 1024;
 
 /** Time in which a client must have opened an export, lists of thousands of exports included. */
 export const nbdHandshakeTimeoutMs = 60_000;
 
 /**
- * Bytes of replies that wait in a socket before a connection's requests are held back: enough that a client that reads large blocks never
- * starves, and small beside what is under way.
+ * Bytes of replies that wait in a socket before a connection's requests are held back: enough that a client
+ * that reads large blocks never starves, and small beside what is under way.
  */
 export const nbdOutputBytesMax = 2 * mebibyteBytes;
 
-/** Time in which a client takes nothing of what it is sent. Longer than any pause of a virtual machine or a debugger should be. */
+/**
+ * Time in which a client takes nothing of what it is sent. Longer than any pause of a virtual machine or a
+ * debugger should be.
+ */
 export const nbdOutputStallTimeoutMs = 10 * 60_000;
 
 /** Time that a client gets to close its side after the server has closed its own: it then has read all replies. */
 export const nbdLingerTimeoutMs = 5_000;
 
 /**
- * Time that clients get to take their last replies when the daemon stops; requests to devices are waited for without bound, since
- * the store must not close before them.
+ * Time that clients get to take their last replies when the daemon stops; requests to devices are waited
+ * for without bound, since the store must not close before them.
  */
 export const nbdShutdownTimeoutMs = 10_000;
 

@@ -31,11 +31,17 @@ export interface BlockDevice {
   /** What messages call it: a path, usually. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** True: a completed write may still be lost by a power cut until `flush()`, or unless it was written with FUA. */
+  /**
+   * True: a completed write may still be lost by a power cut until `flush()`, or unless it was written with
+   * FUA.
+   */
   readonly hasVolatileCache: boolean;
   /** Fills `target` from `offsetBytes`. The buffer belongs to the device until completion. */
   read(offsetBytes: number, target: Uint8Array, done: DeviceCompletion): void;
-  /** Writes `source` at `offsetBytes`; with `fua` it is durable at completion. The buffer must not change until then. */
+  /**
+   * Writes `source` at `offsetBytes`; with `fua` it is durable at completion. The buffer must not change
+   * until then.
+   */
   write(offsetBytes: number, source: Uint8Array, fua: boolean, done: DeviceCompletion): void;
   /** Makes durable every write that completed before this call. */
   flush(done: DeviceCompletion): void;

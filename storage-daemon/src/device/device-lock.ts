@@ -1,7 +1,8 @@
 /**
- * Exclusive use of a device for as long as it is open: two daemons on one pool would destroy it. A block device is
- * claimed by opening it with O_EXCL (the kernel then refuses mounts, other O_EXCL opens, md and dm); a plain file by
- * flock, which the kernel drops when the descriptor closes, also by a kill. A refusal names the holder.
+ * Exclusive use of a device for as long as it is open: two daemons on one pool would destroy it. A block
+ * device is claimed by opening it with O_EXCL (the kernel then refuses mounts, other O_EXCL opens, md and
+ * dm); a plain file by flock, which the kernel drops when the descriptor closes, also by a kill. A refusal
+ * names the holder.
  */
 import { fstatSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

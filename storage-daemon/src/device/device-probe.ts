@@ -1,6 +1,6 @@
 /**
- * What the kernel tells about a device before anything is read from it: file or block device, size, sector size, cache.
- * A partition's queue is its disk's.
+ * What the kernel tells about a device before anything is read from it: file or block device, size, sector
+ * size, cache. A partition's queue is its disk's.
  */
 import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

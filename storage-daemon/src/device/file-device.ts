@@ -1,11 +1,13 @@
 /**
  * A block device over Node's fs: plain files, and block devices through the page cache.
  *
- * - A completed write is in the page cache only, whatever the hardware's own cache does, so the device always counts as
- *   volatile: `flush` is fdatasync, which also makes the hardware flush; FUA is write and fdatasync.
- * - One fdatasync runs at a time. Requests that arrive meanwhile share the next one, which starts after their writes.
- * - After a failed fdatasync the kernel has dropped the dirty pages and would report success the next time. What was lost is unknown,
- *   so every later flush and FUA write fails until the device is opened anew.
+ * - A completed write is in the page cache only, whatever the hardware's own cache does, so the device
+ *   always counts as volatile: `flush` is fdatasync, which also makes the hardware flush; FUA is write and
+ *   fdatasync.
+ * - One fdatasync runs at a time. Requests that arrive meanwhile share the next one, which starts after
+ *   their writes.
+ * - After a failed fdatasync the kernel has dropped the dirty pages and would report success the next time.
+ *   What was lost is unknown, so every later flush and FUA write fails until the device is opened anew.
  * - The device is this process's alone: O_EXCL or flock, held until close.
  */
 import * as nodeFs from 'node:fs';

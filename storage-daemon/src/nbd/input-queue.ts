@@ -1,13 +1,16 @@
 /**
- * Received bytes that wait to be understood: chunks in order, taken from the front in pieces of any size. Nothing is copied
- * unless a piece spans chunks.
+ * Received bytes that wait to be understood: chunks in order, taken from the front in pieces of any size.
+ * Nothing is copied unless a piece spans chunks.
  */
 import { assert } from '@varve/common/assert';
 
 /** A queue of bytes. */
 export class InputQueue {
   #chunks: Buffer[] = [];
-  /** Chunks before this one were taken; they are dropped in bulk, so that many small chunks cost no more than one. */
+  /**
+   * Chunks before this one were taken; they are dropped in bulk, so that many small chunks cost no more
+   * than one.
+   */
   #firstIndex = 0;
   /** Bytes of the first chunk that were taken. */
   #takenBytes = 0;

@@ -1,6 +1,6 @@
 /**
- * Metadata contexts (proto, Metadata querying): what a client may ask a block status of. We have `base:allocation`.
- * Unknown leaves and foreign namespaces are ignored, as the protocol wants it.
+ * Metadata contexts (proto, Metadata querying): what a client may ask a block status of. We have
+ * `base:allocation`. Unknown leaves and foreign namespaces are ignored, as the protocol wants it.
  */
 import { nbdMetaQueriesMax } from '../limits.ts';
 import { OptionError, OptionReader } from './option-reader.ts';

@@ -1,4 +1,7 @@
-/** Reads the data of an option front to back. Lengths come from the client: each is checked against what is there. */
+/**
+ * Reads the data of an option front to back. Lengths come from the client: each is checked against what is
+ * there.
+ */
 import { isUtf8 } from 'node:buffer';
 
 import { nbdStringBytesMax } from '../limits.ts';

@@ -1,6 +1,6 @@
 /**
- * Encodes replies (proto, Simple reply message, Structured reply message). A chunk is contiguous on the wire; chunks of
- * one request come together and in order, so each function returns all bytes of its reply.
+ * Encodes replies (proto, Simple reply message, Structured reply message). A chunk is contiguous on the
+ * wire; chunks of one request come together and in order, so each function returns all bytes of its reply.
  */
 import { nbdHoleBytesMin, nbdStringBytesMax } from '../limits.ts';
 import { allocationContextId } from './meta-context.ts';
@@ -89,7 +89,10 @@ export function encodeStructuredRead(
   return chunks;
 }
 
-/** The answer to BLOCK_STATUS: one chunk for the one context that there is (proto, NBD_REPLY_TYPE_BLOCK_STATUS). */
+/**
+ * The answer to BLOCK_STATUS: one chunk for the one context that there is (proto,
+ * NBD_REPLY_TYPE_BLOCK_STATUS).
+ */
 export function encodeBlockStatus(cookie: NbdCookie, extents: readonly NbdExtent[]): Buffer {
   const lengthBytes = 4 + 8 * extents.length;
   const bytes = Buffer.allocUnsafe(chunkHeadBytes + lengthBytes);

@@ -1,6 +1,7 @@
 /**
- * One client's connection from greeting to end: bytes in, actions out. Frames what arrives, keeps the limits, and leaves
- * the meaning to `negotiation` and `transmission`. Knows no socket, no store and no clock; the owner brings those.
+ * One client's connection from greeting to end: bytes in, actions out. Frames what arrives, keeps the
+ * limits, and leaves the meaning to `negotiation` and `transmission`. Knows no socket, no store and no
+ * clock; the owner brings those.
  *
  * States (proto, Protocol phases):
  *
@@ -34,15 +35,18 @@ import type { NbdVolume } from './volume-port.ts';
 import { NbdCommand, NbdHandshakeFlag, NbdMagic, NbdOptionReply } from './wire-constants.ts';
 
 /**
- * What the session asks of its owner. None of these may call back into the session before it returns, but `send` may
- * say that output is blocked.
+ * What the session asks of its owner. None of these may call back into the session before it returns, but
+ * `send` may say that output is blocked.
  */
 export interface NbdActions {
   /** Sends bytes in order; the buffer is the owner's from now on. */
   send(bytes: Buffer): void;
   /** Whether more input is wanted; input that comes all the same is kept. */
   setReading(isReading: boolean): void;
-  /** Nothing more will be sent. With a reason the client broke the protocol: it need not get what is still unsent. */
+  /**
+   * Nothing more will be sent. With a reason the client broke the protocol: it need not get what is still
+   * unsent.
+   */
   disconnect(violation: string | undefined): void;
   /** The last call: nothing is under way any more, the export can be closed. */
   ended(): void;

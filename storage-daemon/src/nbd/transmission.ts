@@ -2,8 +2,9 @@
  * The transmission phase: one request in, later its reply out. Replies come in the order in which the volume
  * completes; every request gets exactly one, unless the connection is gone.
  *
- * With structured replies a READ is always answered by chunks, also when it fails; other commands use a simple reply for
- * success and a chunk with a sentence for failure. Without them every reply is a simple one.
+ * With structured replies a READ is always answered by chunks, also when it fails; other commands use a
+ * simple reply for success and a chunk with a sentence for failure. Without them every reply is a simple
+ * one.
  */
 import { nbdBytesInFlightMax, nbdRequestsInFlightMax, nbdStatusExtentsMax } from '../limits.ts';
 import { errorValue } from './error-value.ts';

@@ -1,6 +1,6 @@
 /**
- * What the protocol core asks of an open export. Requests complete through a callback, exactly once and never before
- * the call returns; buffers belong to the callee until then.
+ * What the protocol core asks of an open export. Requests complete through a callback, exactly once and
+ * never before the call returns; buffers belong to the callee until then.
  */
 
 /** Why a request failed; `message` is for people. */

@@ -1,6 +1,6 @@
 /**
- * All connections of a reactor: listens, accepts up to a bound, and ends them in order when the daemon stops. Joins
- * sockets with protocol cores, and those with volumes.
+ * All connections of a reactor: listens, accepts up to a bound, and ends them in order when the daemon
+ * stops. Joins sockets with protocol cores, and those with volumes.
  */
 import type { Socket } from 'node:net';
 

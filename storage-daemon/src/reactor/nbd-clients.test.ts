@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect } from '@jest/globals';
 
-import { clientTest, runClient } from '../testing/external-clients.ts';
+import { clientTest, startClient } from '../testing/external-clients.ts';
 import { NbdTestServer } from '../testing/nbd-test-server.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 
@@ -20,9 +20,17 @@ afterEach(async () => {
   await server.close();
 });
 
+function runClient(program: string, options: readonly string[]) {
+  return startClient(program, options, server.folder).finished;
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate);
+}
+
 /** Runs a client that must succeed, and answers what it printed. */
 async function run(program: string, ...options: readonly string[]): Promise<string> {
-  const { code, output } = await runClient(program, options, server.folder);
+  const { code, output } = await runClient(program, options);
   if (code !== 0) throw new Error(`${program} ${options.join(' ')} ended with ${code}: ${output}`);
   return output;
 }
@@ -50,7 +58,7 @@ describe('qemu-img', () => {
       const volume = server.uri(await server.createVolume('v', 32 * mebibyteBytes));
       await run('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', image, volume);
       const compare = (uri: string) =>
-        runClient('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', image, uri], server.folder);
+        runClient('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', image, uri]);
       expect(await compare(volume)).toMatchObject({ code: 0, output: 'Images are identical.\n' });
 
       const snapshot = server.uri(await server.createSnapshot('s', 'v'));
@@ -90,11 +98,7 @@ describe('qemu-img', () => {
   clientTest('a snapshot cannot be written', ['qemu-io'], async () => {
     await server.createVolume('v', mebibyteBytes);
     const snapshot = server.uri(await server.createSnapshot('s', 'v'));
-    const result = await runClient(
-      'qemu-io',
-      ['-f', 'raw', '-c', 'write 0 4k', snapshot],
-      server.folder,
-    );
+    const result = await runClient('qemu-io', ['-f', 'raw', '-c', 'write 0 4k', snapshot]);
     expect(result.output).toMatch(/Permission denied|read-only/);
     expect(result.code).not.toBe(0);
     await run('qemu-io', '-r', '-f', 'raw', '-c', 'read -P 0 0 1M', snapshot);
@@ -169,6 +173,16 @@ describe('nbdinfo', () => {
     });
   });
 
+  clientTest('finds the same exports on loopback', ['nbdinfo', 'qemu-nbd'], async () => {
+    await server.createVolume('v', mebibyteBytes);
+    expect(await run('nbdinfo', '--size', `${server.tcpUri}/volume/v`)).toBe(`${mebibyteBytes}\n`);
+    const port = new URL(server.tcpUri).port;
+    const list = await run('qemu-nbd', '--list', '--bind', '127.0.0.1', '--port', port);
+    expect(list).toMatch(/exports available: 1\n export: 'volume\/v'\n {2}description: Volume v/);
+    await until(() => server.connections.connectionCount === 0);
+    expect(server.logs).toEqual([]);
+  });
+
   clientTest('maps data and holes', ['nbdinfo', 'qemu-io'], async () => {
     const node = await server.createVolume('v', 64 * mebibyteBytes);
     await qemuIo(server.uri(node), 'write -P 1 1M 64k');
@@ -239,4 +253,50 @@ describe('fio', () => {
     );
     expect(output).toMatch(/err= 0/);
   });
+});
+
+describe('the end', () => {
+  clientTest(
+    'a client that is killed in the middle leaves nothing behind',
+    ['nbdcopy'],
+    async () => {
+      const image = newImage(64 * mebibyteBytes);
+      const node = await server.createVolume('v', 64 * mebibyteBytes);
+      const { child, finished } = startClient('nbdcopy', [image, server.uri(node)], server.folder);
+      await until(() => server.volumes.statistics('volume').read().write.count > 3);
+      child.kill('SIGKILL');
+      await finished;
+      await until(() => server.connections.connectionCount === 0);
+      await server.store.deleteNode(node);
+    },
+  );
+
+  clientTest(
+    'a server that stops under load ends its clients, not their data',
+    ['fio'],
+    async () => {
+      const node = await server.createVolume('v', 16 * mebibyteBytes);
+      const { finished } = startClient(
+        'fio',
+        [
+          '--name=stopped',
+          '--ioengine=nbd',
+          `--uri=${server.uri(node)}`,
+          '--rw=randwrite',
+          '--bs=4k',
+          '--size=16m',
+          '--iodepth=32',
+          '--time_based',
+          '--runtime=60',
+        ],
+        server.folder,
+      );
+      await until(() => server.volumes.statistics('volume').read().write.count > 100);
+      await server.connections.close();
+      expect((await finished).code).not.toBe(0);
+      expect(server.volumes.openCount(node)).toBe(0);
+      expect(server.volumes.statistics('volume').read().write.errorCount).toBe(0);
+      await server.store.deleteNode(node);
+    },
+  );
 });

@@ -1,9 +1,10 @@
 /**
- * One NBD client: its socket, its protocol machine, its hold on a volume. Ends when the socket is closed, the last request
- * is answered and the volume is given back.
+ * One NBD client: its socket, its protocol machine, its hold on a volume. Ends when the socket is closed,
+ * the last request is answered and the volume is given back.
  *
- * Replies of one turn of the event loop leave together, in one system call. What the client does not take fills the socket's
- * buffer, then the session is told, which then starts no further request and stops reading.
+ * Replies of one turn of the event loop leave together, in one system call. What the client does not take
+ * fills the socket's buffer, then the session is told, which then starts no further request and stops
+ * reading.
  */
 import type { Socket } from 'node:net';
 

@@ -1,4 +1,7 @@
-/** Where NBD clients connect: unix sockets and loopback addresses. NBD here is without TLS, so nothing else is allowed. */
+/**
+ * Where NBD clients connect: unix sockets and loopback addresses. NBD here is without TLS, so nothing else
+ * is allowed.
+ */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 
@@ -8,7 +11,10 @@ import { systemCode } from '../device/device-open-error.ts';
 import { nbdOutputBytesMax, socketPathBytesMax } from '../limits.ts';
 import type { NbdListenAddress } from './messages.ts';
 
-/** Sockets that may be open towards a listener and not accepted yet: a burst of `nbdcopy` connections and then some. */
+/**
+ * Sockets that may be open towards a listener and not accepted yet: a burst of `nbdcopy` connections and
+ * then some.
+ */
 const backlog = 128;
 
 /** A listening socket. */

@@ -1,4 +1,7 @@
-/** The exports as one connection sees them: names looked up in the pools, the one that it opens held until it ends. */
+/**
+ * The exports as one connection sees them: names looked up in the pools, the one that it opens held until
+ * it ends.
+ */
 import { assert } from '@varve/common/assert';
 
 import type { NbdExport, NbdExportRefusal, NbdExports } from '../nbd/exports.ts';

@@ -1,5 +1,5 @@
 /** Programs of others that tests use as judges. They are installed by `.ci/run`, never assumed. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 import { test } from '@jest/globals';
 
@@ -7,6 +7,7 @@ import { test } from '@jest/globals';
 const packages: Readonly<Record<string, string>> = {
   'qemu-img': 'qemu-utils',
   'qemu-io': 'qemu-utils',
+  'qemu-nbd': 'qemu-utils',
   nbdinfo: 'libnbd-bin',
   nbdcopy: 'libnbd-bin',
   fio: 'fio',
@@ -32,18 +33,19 @@ export function clientTest(
   register(missing.length === 0 ? name : `${name} (left out: needs ${needs.join(', ')})`, body);
 }
 
-/** Runs a program to its end, in this process's event loop so that the server can answer it. */
-export function runClient(
+/** Starts a program; the server answers it from this process's event loop. */
+export function startClient(
   program: string,
   options: readonly string[],
   folder: string,
-): Promise<ClientResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, options, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    const pieces: Buffer[] = [];
-    child.stdout.on('data', (bytes: Buffer) => pieces.push(bytes));
-    child.stderr.on('data', (bytes: Buffer) => pieces.push(bytes));
+): { readonly child: ChildProcess; readonly finished: Promise<ClientResult> } {
+  const child = spawn(program, options, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const pieces: Buffer[] = [];
+  child.stdout.on('data', (bytes: Buffer) => pieces.push(bytes));
+  child.stderr.on('data', (bytes: Buffer) => pieces.push(bytes));
+  const finished = new Promise<ClientResult>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, output: Buffer.concat(pieces).toString() }));
   });
+  return { child, finished };
 }

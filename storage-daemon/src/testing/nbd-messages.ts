@@ -1,6 +1,7 @@
 /**
- * The client's side of NBD for tests: encodes what a client sends, well formed or not, and reads what a server
- * answers. Written from the protocol document, apart from the server's own codecs, so that both must agree with it.
+ * The client's side of NBD for tests: encodes what a client sends, well formed or not, and reads what a
+ * server answers. Written from the protocol document, apart from the server's own codecs, so that both must
+ * agree with it.
  */
 import { assert } from '@varve/common/assert';
 

@@ -27,7 +27,10 @@ async function openTestStore(folder: string): Promise<{ store: Store; device: Fi
   return { store: await openStore({}, dependencies), device };
 }
 
-type ServerParts = Pick<NbdTestServer, 'store' | 'volumes' | 'connections' | 'folder' | 'logs'>;
+type ServerParts = Pick<
+  NbdTestServer,
+  'store' | 'volumes' | 'connections' | 'folder' | 'logs' | 'tcpUri'
+>;
 
 /** A running server. `close` ends it and removes its folder. */
 export class NbdTestServer {
@@ -37,6 +40,8 @@ export class NbdTestServer {
   /** For the pool's file, and for images of the test. */
   readonly folder: string;
   readonly logs: string[];
+  /** Where it listens on loopback. */
+  readonly tcpUri: string;
   readonly #device: FileDevice;
 
   private constructor(fields: ServerParts, device: FileDevice) {
@@ -45,6 +50,7 @@ export class NbdTestServer {
     this.connections = fields.connections;
     this.folder = fields.folder;
     this.logs = fields.logs;
+    this.tcpUri = fields.tcpUri;
     this.#device = device;
   }
 
@@ -64,11 +70,14 @@ export class NbdTestServer {
     });
     const log = (_level: string, message: string) => void logs.push(message);
     const connections = new Connections({ volumes, log });
-    await connections.listen([
+    const addresses = await connections.listen([
       { kind: 'unix', path: join(folder, 'nbd.sock') },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
     ]);
-    return new NbdTestServer({ store, volumes, connections, folder, logs }, device);
+    return new NbdTestServer(
+      { store, volumes, connections, folder, logs, tcpUri: addresses[1]!.uri },
+      device,
+    );
   }
 
   get socketPath(): string {

@@ -1,4 +1,7 @@
-/** A session with recorded actions over a small export in memory, whose requests complete when the test says so. */
+/**
+ * A session with recorded actions over a small export in memory, whose requests complete when the test says
+ * so.
+ */
 import { NbdSession } from '../nbd/session.ts';
 import type { NbdExport, NbdExportRefusal, NbdExports } from '../nbd/exports.ts';
 import type { NbdCompletion, NbdFailure, NbdVolume } from '../nbd/volume-port.ts';

@@ -2,9 +2,10 @@
  * Reads and changes of any bytes over a store that knows whole blocks only.
  *
  * - Whole blocks go straight to the store.
- * - Part of a block is read, merged and written back under an exclusive claim (see `range-claims`), so that neither a
- *   neighbour's bytes nor a concurrent change of the block are lost.
- * - Zeros over part of a block are merged in; a block that is all zeros afterwards is given back rather than stored.
+ * - Part of a block is read, merged and written back under an exclusive claim (see `range-claims`), so that
+ *   neither a neighbour's bytes nor a concurrent change of the block are lost.
+ * - Zeros over part of a block are merged in; a block that is all zeros afterwards is given back rather
+ *   than stored.
  * - A discard is advice: only whole blocks inside it are given back.
  *
  * The caller has checked bounds and state. Buffers are the store's until completion.

@@ -1,14 +1,14 @@
 /**
- * Order among changes that overlap. A change of whole blocks may run beside others: the store and the client's own
- * protocol allow any order. A change of part of a block reads the block, merges and writes it back; whatever else changes
- * the block in between would be lost. So a claim is shared or exclusive, and
+ * Order among changes that overlap. A change of whole blocks may run beside others: the store and the
+ * client's own protocol allow any order. A change of part of a block reads the block, merges and writes it
+ * back; whatever else changes the block in between would be lost. So a claim is shared or exclusive, and
  *
  * - an exclusive claim waits for every earlier claim that overlaps it,
  * - a shared claim waits for earlier exclusive claims that overlap it,
  * - nobody overtakes: a claim also waits for earlier ones that still wait themselves.
  *
- * Earlier means asked for earlier, so there is always a first one, and no cycle. The number of claims is bounded by the
- * requests that a volume's connections may have in flight.
+ * Earlier means asked for earlier, so there is always a first one, and no cycle. The number of claims is
+ * bounded by the requests that a volume's connections may have in flight.
  */
 import { assert } from '@varve/common/assert';
 

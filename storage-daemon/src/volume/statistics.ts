@@ -1,6 +1,6 @@
 /**
- * What has been done on a volume: requests, bytes, failures and how long requests took. Plain numbers in arrays, so
- * that counting costs nothing worth mentioning and a copy can be posted to another thread.
+ * What has been done on a volume: requests, bytes, failures and how long requests took. Plain numbers in
+ * arrays, so that counting costs nothing worth mentioning and a copy can be posted to another thread.
  */
 
 /** The kinds of request that are counted. */
@@ -9,8 +9,8 @@ export const volumeOperations = ['read', 'write', 'writeZeroes', 'discard', 'flu
 export type VolumeOperation = (typeof volumeOperations)[number];
 
 /**
- * Upper edges of the latency buckets in seconds: a factor of two from 16 microseconds, below which no device answers, to 8 seconds. One
- * more bucket holds the rest.
+ * Upper edges of the latency buckets in seconds: a factor of two from 16 microseconds, below which no
+ * device answers, to 8 seconds. One more bucket holds the rest.
  */
 export const latencyBucketSeconds: readonly number[] = Array.from(
   { length: 20 },

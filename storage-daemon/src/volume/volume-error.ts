@@ -1,8 +1,9 @@
 import type { StoreErrorKind } from '../store/store-error.ts';
 
 /**
- * The stable kinds of failure of volume I/O. `closed` means that the volume was closed, deleted or reverted, or that the daemon stops;
- * `io` covers everything that no other kind names: a bad device, a failed checksum, a pool that takes no changes.
+ * The stable kinds of failure of volume I/O. `closed` means that the volume was closed, deleted or
+ * reverted, or that the daemon stops; `io` covers everything that no other kind names: a bad device, a
+ * failed checksum, a pool that takes no changes.
  */
 export type VolumeErrorKind = 'out-of-range' | 'read-only' | 'closed' | 'no-space' | 'io';
 

@@ -1,6 +1,6 @@
 /**
- * Why a node cannot be opened or taken. `reserved`: a control operation has it; `in-use`: it has users; `stopping`: nothing
- * can be opened any more.
+ * Why a node cannot be opened or taken. `reserved`: a control operation has it; `in-use`: it has users;
+ * `stopping`: nothing can be opened any more.
  */
 export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use' | 'stopping';
 

@@ -1,9 +1,9 @@
 /**
- * Which volumes and snapshots are open, and by how many users. All users of a node share one `Volume`, so that order,
- * flush and statistics hold across them.
+ * Which volumes and snapshots are open, and by how many users. All users of a node share one `Volume`, so
+ * that order, flush and statistics hold across them.
  *
- * A control operation that needs the node to itself (delete, revert) reserves it: that is refused while anyone has it
- * open, unless the users are to be evicted; while reserved, nobody can open it.
+ * A control operation that needs the node to itself (delete, revert) reserves it: that is refused while
+ * anyone has it open, unless the users are to be evicted; while reserved, nobody can open it.
  */
 import type { NodeIo, NodeKind, NodeName } from '../store/store-api.ts';
 import { blockSizeBytes } from '../units.ts';
@@ -128,9 +128,11 @@ export class VolumeTable {
   }
 
   /**
-   * Takes a node for the caller alone; resolves when its I/O is the store's again. `reason` is told to whoever tries to open it.
+   * Takes a node for the caller alone; resolves when its I/O is the store's again. `reason` is told to
+   * whoever tries to open it.
    *
-   * @throws VolumeTableError `in-use` if it has users, unless they are to be evicted; `reserved` if someone else took it.
+   * @throws VolumeTableError `in-use` if it has users, unless they are to be evicted; `reserved` if someone
+   * else took it.
    */
   async reserve(
     node: NodeName,

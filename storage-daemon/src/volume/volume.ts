@@ -2,8 +2,8 @@
  * The one choke point through which every I/O on a volume or snapshot passes, whatever the protocol it came by.
  * Here its state, bounds and access are checked, here it is counted, and here a close waits for what is under way.
  *
- * States: `open` takes requests; `closing` refuses new ones and waits for those under way; `closed` has given the node
- * back to the store.
+ * States: `open` takes requests; `closing` refuses new ones and waits for those under way; `closed` has
+ * given the node back to the store.
  */
 import { assert } from '@varve/common/assert';
 
@@ -154,7 +154,10 @@ export class Volume {
     }
   }
 
-  /** Refuses later requests with `reason`, waits for those under way, and closes the node's I/O. May be called twice. */
+  /**
+   * Refuses later requests with `reason`, waits for those under way, and closes the node's I/O. May be
+   * called twice.
+   */
   close(reason: string): Promise<void> {
     this.#closed ??= this.#drainAndClose(reason);
     return this.#closed;
