@@ -363,7 +363,9 @@ async function prefetch(
 function isInside(state: CellState, record: JournalRecord): boolean {
   if (record.op !== 'set' && record.op !== 'clear') return false;
   const node = state.nodes.get(record.node);
-  return node !== undefined && record.lbn + record.count <= spanBlocks(state.geometry, node.level);
+  // The map of a dying node names pages that are gone: its id is another node's by the time of the record.
+  if (!node || node.isWalking) return false;
+  return record.lbn + record.count <= spanBlocks(state.geometry, node.level);
 }
 
 function decodeRecords(slots: Uint8Array, sequence: number) {
