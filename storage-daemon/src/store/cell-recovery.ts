@@ -4,7 +4,7 @@
  */
 import type { GroupOwners } from '../allocator/group-owners.ts';
 import { IoTracker } from '../allocator/io-tracker.ts';
-import { decodeCellRoot, encodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
+import { decodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
 import { CorruptionError } from '../format/corruption-error.ts';
 import { journalSeed, sealJournalBlock } from '../format/journal-block.ts';
 import { decodeJournalRecords, type JournalRecord } from '../format/journal-record.ts';
@@ -51,8 +51,6 @@ export class RecoveredCell {
   readonly #loaded: LoadedCell;
   readonly #root: CellRoot;
   readonly #scan: JournalScan;
-  /** Copies of the root that a crash left old or torn. */
-  readonly #lostCopies: readonly number[];
 
   private constructor(
     options: RecoveryOptions,
@@ -63,7 +61,6 @@ export class RecoveredCell {
       loaded: LoadedCell;
       root: CellRoot;
       scan: JournalScan;
-      lostCopies: readonly number[];
     },
   ) {
     this.#options = options;
@@ -73,7 +70,6 @@ export class RecoveredCell {
     this.#loaded = found.loaded;
     this.#root = found.root;
     this.#scan = found.scan;
-    this.#lostCopies = found.lostCopies;
   }
 
   /** Loads and replays. @throws StoreError `data-loss` or `unavailable` */
@@ -85,8 +81,8 @@ export class RecoveredCell {
     const { devices, owners } = dependencies;
     const tracker = new IoTracker();
     const readPage = createPageReader(cell, { devices, tracker });
-    const copies = await readRoots(options, devices);
-    const root = newestRoot(copies, cell);
+    const roots = await readRoots(options, devices);
+    const root = newestRoot(roots, cell);
     const ring = await readRing(options, devices);
     const seed = journalSeed(superblock.poolUuid, cell);
     const found = scanJournal(ring, { cell, seed, start: root.journalStart });
@@ -100,23 +96,12 @@ export class RecoveredCell {
     }
     const openGeneration = Math.max(
       found.openGeneration,
-      ...copies.map((copy) => copy.root.openGeneration),
+      ...roots.map((each) => each.openGeneration),
     ); // J1
-    const newest = copies.filter((copy) => copy.root.rootGeneration === root.rootGeneration);
-    const lostCopies = [...Array(rootCopies).keys()].filter((copyNumber) =>
-      newest.every((copy) => copy.copyNumber !== copyNumber),
-    );
     const scan = { ...found, openGeneration };
     const loaded = await loadCell(root, superblock.geometry, { owners, tracker, readPage });
     await replay(loaded, scan, readPage);
-    return new RecoveredCell(options, dependencies, {
-      tracker,
-      readPage,
-      loaded,
-      root,
-      scan,
-      lostCopies,
-    });
+    return new RecoveredCell(options, dependencies, { tracker, readPage, loaded, root, scan });
   }
 
   /** Why the cell must not be written; undefined if it may. */
@@ -126,7 +111,6 @@ export class RecoveredCell {
 
   /** Writes the fence, or a checkpoint if the ring is nearly full, and opens the cell for changes. */
   async serve(): Promise<Cell> {
-    await this.#repairRoot();
     const { ringBlocks } = this.#options.superblock.geometry;
     const used = this.#scan.chain.length;
     if (ringBlocks - used < fenceSlots + 1) return this.#open(await this.#checkpoint());
@@ -177,26 +161,6 @@ export class RecoveredCell {
     );
   }
 
-  /** A root of which one copy is left is one bad block away from being none. */
-  async #repairRoot(): Promise<void> {
-    for (const copyNumber of this.#lostCopies) {
-      const page = new Uint8Array(blockSizeBytes);
-      encodeCellRoot(this.#root, copyNumber, page);
-      const { cell, rootGeneration } = this.#root;
-      const block = cellRootBlock(cell, rootGeneration, copyNumber);
-      await this.#writeFixed(`Writing copy ${copyNumber} of the root of cell ${cell}`, block, page);
-    }
-  }
-
-  #writeFixed(action: string, block: number, page: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#dependencies.devices.writeFixed(block, page, (error) => {
-        if (error) reject(ioFailure(action, error));
-        else resolve();
-      });
-    });
-  }
-
   /** The fence carries no record; it is durable before any other block is written (J1). */
   async #writeFence(): Promise<JournalPosition> {
     const { cell, superblock } = this.#options;
@@ -217,7 +181,12 @@ export class RecoveredCell {
       journalSeed(poolUuid, cell),
     );
     const block = journalBlockOf(geometry, cell, nextSequence % geometry.ringBlocks);
-    await this.#writeFixed(`Writing the fence of cell ${cell}`, block, page);
+    await new Promise<void>((resolve, reject) => {
+      this.#dependencies.devices.writeFixed(block, page, (error) => {
+        if (error) reject(ioFailure(`Writing the fence of cell ${cell}`, error));
+        else resolve();
+      });
+    });
     return this.#position({ nextSequence: nextSequence + 1, prevCrc: crc });
   }
 
@@ -246,16 +215,10 @@ export class RecoveredCell {
   }
 }
 
-/** A copy that was read. */
-interface RootCopy {
-  readonly root: CellRoot;
-  readonly copyNumber: number;
-}
-
 /** All valid copies of roots. */
-async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promise<RootCopy[]> {
+async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promise<CellRoot[]> {
   const { cell, superblock } = options;
-  const copies: RootCopy[] = [];
+  const roots: CellRoot[] = [];
   for (let generation = 0; generation < 2; generation++) {
     const failures: StoreError[] = [];
     for (let copyNumber = 0; copyNumber < rootCopies; copyNumber++) {
@@ -266,13 +229,13 @@ async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promis
       else {
         const expected = { cell, copyNumber, poolUuid: superblock.poolUuid };
         const root = tryDecodeRoot(page, expected);
-        if (root) copies.push({ root, copyNumber });
+        if (root) roots.push(root);
       }
     }
     // What cannot be read may be the newest: an error is not the same as an older root.
     if (failures.length === rootCopies) throw failures[0]!;
   }
-  return copies;
+  return roots;
 }
 
 function tryDecodeRoot(
@@ -287,9 +250,9 @@ function tryDecodeRoot(
   }
 }
 
-function newestRoot(copies: readonly RootCopy[], cell: number): CellRoot {
-  const [newest] = copies.toSorted((a, b) => b.root.rootGeneration - a.root.rootGeneration);
-  if (newest) return newest.root;
+function newestRoot(roots: readonly CellRoot[], cell: number): CellRoot {
+  const [newest] = roots.toSorted((a, b) => b.rootGeneration - a.rootGeneration);
+  if (newest) return newest;
   throw new StoreError('data-loss', `Opening cell ${cell} failed: no copy of its root is valid`);
 }
 
@@ -363,9 +326,7 @@ async function prefetch(
 function isInside(state: CellState, record: JournalRecord): boolean {
   if (record.op !== 'set' && record.op !== 'clear') return false;
   const node = state.nodes.get(record.node);
-  // The map of a dying node names pages that are gone: its id is another node's by the time of the record.
-  if (!node || node.isWalking) return false;
-  return record.lbn + record.count <= spanBlocks(state.geometry, node.level);
+  return node !== undefined && record.lbn + record.count <= spanBlocks(state.geometry, node.level);
 }
 
 function decodeRecords(slots: Uint8Array, sequence: number) {

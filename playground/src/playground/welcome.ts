@@ -1,0 +1,34 @@
+/** What the playground prints when it is ready. */
+import { relative } from 'node:path';
+import type { ReachableVolume } from './playground.ts';
+import type { StateFolder } from './state-folder.ts';
+
+/** A path below the present directory is shown without it. */
+function shorten(path: string): string {
+  const below = relative(process.cwd(), path);
+  return below === '' || below.startsWith('..') ? path : below;
+}
+
+/** The text: the line to paste, what to type next, and where the volumes are. */
+export function formatWelcome(folder: StateFolder, volumes: readonly ReachableVolume[]): string {
+  const addresses = volumes.flatMap(({ claim, nbdUri }) => [`  ${claim}`, `    ${nbdUri}`]);
+  return [
+    '',
+    'The playground is ready. In another terminal:',
+    '',
+    `  export KUBECONFIG=${folder.kubeconfigFile}`,
+    '',
+    '  kubectl get pvc,storageclass,volumesnapshotclass,storagedaemon',
+    '  kubectl apply -f docs/examples/volume-snapshot.yaml',
+    '  kubectl get volumesnapshot',
+    '  kubectl apply -f docs/examples/restored-claim.yaml',
+    '  kubectl describe pvc my-restored-snapshot-volume',
+    '',
+    'Volumes over NBD (qemu-img, nbdcopy, nbdinfo and fio take these addresses; quote them):',
+    '',
+    ...addresses,
+    '',
+    `State and logs are in ${shorten(folder.path)}. Ctrl-C stops; the next start goes on from there.`,
+    '',
+  ].join('\n');
+}
