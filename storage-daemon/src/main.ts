@@ -8,7 +8,10 @@ import { type Daemon, startDaemon } from './daemon.ts';
 import { StateFileError } from './daemon/state-file.ts';
 import { daemonVersion } from './version.ts';
 
-/** A mistake of the user's: bad configuration, a device or address that cannot be had. A restart does not help. */
+/**
+ * A mistake of the user's: bad configuration, a device or address that cannot be had. A restart does not
+ * help.
+ */
 const exitUsage = 2;
 /** A bug of ours; a restart replays the journal. */
 const exitCrash = 70;
@@ -39,7 +42,10 @@ function announce(config: DaemonConfig, { endpoints, exports }: Daemon, logger: 
   logger.info({ version: daemonVersion, stateFolder, endpoints, exports: uris }, 'serving');
 }
 
-/** The first signal drains; a second one ends the process as a kill would, which loses nothing that was acknowledged. */
+/**
+ * The first signal drains; a second one ends the process as a kill would, which loses nothing that was
+ * acknowledged.
+ */
 function stopOnSignal(daemon: Daemon, logger: Logger): void {
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { backoffMs } from '@varve/common/backoff';
 import { Pool, type Dispatcher } from 'undici';
 
 import { isProblemError, ProblemError } from '../problem.ts';
@@ -12,10 +13,8 @@ import { parseEndpoint } from './endpoint.ts';
 
 /** Sends of one call in all. More would only delay the caller's own back-off. */
 const attemptsMax = 3;
-/**
- * Pause before the second send; four times as long before the third. Up to half of it is taken off by chance.
- */
-const retryDelayMs = 50;
+/** Pauses between sends: a connection that broke works again at once, a daemon that restarts does not. */
+const retryBackoff = { firstMs: 50, longestMs: 200, jitter: 0.5 } as const;
 /** Longest answer: a page of 1,000 objects with full attributes is below 5 MiB. */
 const answerBytesMax = 16 * 1024 * 1024;
 /** Connections kept at most; calls beyond wait for one. */
@@ -100,8 +99,7 @@ export class Transport {
         if (deadline.aborted) throw this.#late(request, error);
         if (attempt === attemptsMax) throw problemOfTransport(request.action, this.#where, error);
       }
-      const pauseMs = retryDelayMs * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await delay(backoffMs(retryBackoff, attempt), undefined, { signal }).catch(() => undefined);
     }
   }
 

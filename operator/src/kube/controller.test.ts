@@ -129,16 +129,19 @@ describe('Controller', () => {
     expect(await outcomes()).toEqual({ terminal: 2 });
   });
 
-  test('a conflict is counted apart from errors: somebody was faster', async () => {
-    let count = 0;
-    run(() => {
-      if (++count === 1) throw new ApiError('conflict', { kind: 'conflict' });
-      return done();
-    });
-    store.upsert(thing('a', 1));
-    await clock.advance(1000);
-    expect(await outcomes()).toEqual({ conflict: 1, done: 1 });
-  });
+  test.each(['conflict', 'not-found', 'already-exists'] as const)(
+    '%s is counted apart from errors: somebody was faster',
+    async (kind) => {
+      let count = 0;
+      run(() => {
+        if (++count === 1) throw new ApiError('no', { kind });
+        return done();
+      });
+      store.upsert(thing('a', 1));
+      await clock.advance(1000);
+      expect(await outcomes()).toEqual({ conflict: 1, done: 1 });
+    },
+  );
 
   test('a broken invariant fails its key alone', async () => {
     run((key) => {
@@ -189,6 +192,8 @@ describe('Controller', () => {
     store.replaceAll([thing('a', 1), thing('b', 2)], '2');
     await clock.advance(900_000);
     expect(passes).toEqual(['a at 0', 'b at 0', 'a at 900000', 'b at 900000']);
+    await clock.advance(900_000);
+    expect(passes.slice(4)).toEqual(['a at 1800000', 'b at 1800000']);
   });
 
   test('stop() aborts passes under way, and counts no failure', async () => {

@@ -123,6 +123,23 @@ describe('LeaderElector', () => {
     expect(a.leads).toBe(false);
   });
 
+  test('counts from when a renewal was asked for, since others may count from then', async () => {
+    const a = new Candidate('a', parts);
+    await clock.advance(0);
+    const replace = cluster.replace.bind(cluster);
+    // Takes effect at once, at 2 s, and is answered at 8 s; after that nothing is answered any more.
+    cluster.replace = async (...call) => {
+      const answer = await replace(...call);
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 6000));
+      cluster.get = async () => new Promise(() => undefined);
+      return answer;
+    };
+    await clock.advance(11_900);
+    expect(a.leads).toBe(true);
+    await clock.advance(200);
+    expect(a.leads).toBe(false);
+  });
+
   test('survives failures that end before the deadline', async () => {
     const a = new Candidate('a', parts);
     await clock.advance(1000);

@@ -4,6 +4,7 @@ import { silentLogger } from '@varve/common/logger';
 import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
 import { ApiConnection, apiConnectionDefaults } from '../kube/http/api-connection.ts';
+import type { ApiConnectionOptions } from '../kube/http/api-connection.ts';
 import { KubeMetrics } from '../kube/kube-metrics.ts';
 import type { Resource } from '../kube/resource.ts';
 import { RestKubeClient, restKubeClientDefaults } from '../kube/http/rest-kube-client.ts';
@@ -29,11 +30,20 @@ export interface TestParts {
 }
 
 /** A real client of a scripted server, with everything around it. */
-export function testParts(server: ScriptedApiServer, clock: Clock = systemClock): TestParts {
+export function testParts(
+  server: ScriptedApiServer,
+  overrides: Partial<ApiConnectionOptions> = {},
+): TestParts {
+  const clock = systemClock;
   const registry = new Registry();
   const metrics = new KubeMetrics(registry);
   const connection = new ApiConnection(
-    { kubeConfig: server.kubeConfig(), userAgent: 'varve-test', ...apiConnectionDefaults },
+    {
+      kubeConfig: server.kubeConfig(),
+      userAgent: 'varve-test',
+      ...apiConnectionDefaults,
+      ...overrides,
+    },
     { clock },
   );
   const client = new RestKubeClient(

@@ -2,7 +2,7 @@
  * What the kernel tells about a device before anything is read from it: file or block device, size, sector
  * size, cache. A partition's queue is its disk's.
  */
-import { type BigIntStats, readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { blockSizeBytes } from '../units.ts';
@@ -68,7 +68,7 @@ function probeFile(path: string, stats: BigIntStats): DeviceProbe {
 
 function probeBlockDevice(path: string, stats: BigIntStats): DeviceProbe {
   const majorMinor = `${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
-  const sysfsFolder = `/sys/dev/block/${majorMinor}`;
+  const sysfsFolder = findSysfsFolder(path, majorMinor);
   const attribute = (name: string): string => {
     try {
       return readFileSync(join(sysfsFolder, name), 'utf8').trim();
@@ -76,6 +76,7 @@ function probeBlockDevice(path: string, stats: BigIntStats): DeviceProbe {
       throw DeviceOpenError.fromSystem(`Read ${name} of device "${path}" in sysfs`, path, error);
     }
   };
+  // A partition's folder lies in its disk's.
   const queue = attribute('uevent').includes('DEVTYPE=partition') ? '../queue' : 'queue';
   return {
     path,
@@ -87,6 +88,15 @@ function probeBlockDevice(path: string, stats: BigIntStats): DeviceProbe {
     sysfsFolder,
     majorMinor,
   };
+}
+
+/** The device's own folder: the one under its number is a link, and `..` of a link leads elsewhere. */
+function findSysfsFolder(path: string, majorMinor: string): string {
+  try {
+    return realpathSync(`/sys/dev/block/${majorMinor}`);
+  } catch (error) {
+    throw DeviceOpenError.fromSystem(`Find device "${path}" in sysfs`, path, error);
+  }
 }
 
 /** Linux's encoding of device numbers: 12 + 20 bits of major, 20 + 12 bits of minor interleaved. */

@@ -195,15 +195,26 @@ function tryLoopDevice(path: string): string | undefined {
   }
 }
 
+/** Runs `body` with a loop device, or says that this is left out. */
+async function withLoopDevice(file: string, body: (path: string) => Promise<void>): Promise<void> {
+  const path = tryLoopDevice(file);
+  if (path === undefined) {
+    process.stderr.write(
+      'Left out: a loop device cannot be set up here (needs root, losetup, partx)\n',
+    );
+    return;
+  }
+  try {
+    await body(path);
+  } finally {
+    execFileSync('losetup', ['--detach', path]);
+  }
+}
+
 describe('openFileDevice() on a block device', () => {
   test('claims it, reads its size from sysfs, and writes to it', async () => {
     const file = newFile(8 * 1024 * 1024 + 512, 'backing');
-    const path = tryLoopDevice(file);
-    if (path === undefined) {
-      process.stderr.write('Left out: a loop device cannot be set up here (needs root, losetup)\n');
-      return;
-    }
-    try {
+    await withLoopDevice(file, async (path) => {
       const device = openFileDevice(path);
       expect(device).toMatchObject({ sizeBytes: 8 * 1024 * 1024, hasVolatileCache: true });
       expect(device.probe).toMatchObject({ kind: 'block', logicalBlockBytes: 512 });
@@ -212,8 +223,34 @@ describe('openFileDevice() on a block device', () => {
       expect(await complete((done) => device.write(4096, block, true, done))).toBeNull();
       await device.close();
       expect(nodeFs.readFileSync(file)[4096]).toBe(7);
-    } finally {
-      execFileSync('losetup', ['--detach', path]);
-    }
+    });
+  });
+
+  test('a partition has its own size and the sectors of its disk', async () => {
+    const file = newFile(8 * 1024 * 1024, 'partitioned');
+    const table = Buffer.alloc(512);
+    // One entry of an MBR: type at 450, first sector at 454, sectors at 458; 2 and 4 MiB.
+    table.writeUInt8(0x83, 450);
+    table.writeUInt32LE(4096, 454);
+    table.writeUInt32LE(8192, 458);
+    table.writeUInt16LE(0xaa55, 510);
+    const fd = openSync(file, 'r+');
+    nodeFs.writeSync(fd, table, 0, 512, 0);
+    nodeFs.closeSync(fd);
+    await withLoopDevice(file, async (path) => {
+      // Reads the table by itself: not every kernel does.
+      execFileSync('partx', ['--add', path]);
+      const device = openFileDevice(`${path}p1`);
+      expect(device.probe).toMatchObject({
+        kind: 'block',
+        sizeBytes: 4 * 1024 * 1024,
+        logicalBlockBytes: 512,
+      });
+      const block = new Uint8Array(4096).fill(9);
+      expect(await complete((done) => device.write(0, block, true, done))).toBeNull();
+      await device.close();
+      execFileSync('partx', ['--delete', path]);
+      expect(nodeFs.readFileSync(file)[2 * 1024 * 1024]).toBe(9);
+    });
   });
 });

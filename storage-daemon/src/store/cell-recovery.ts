@@ -4,7 +4,7 @@
  */
 import type { GroupOwners } from '../allocator/group-owners.ts';
 import { IoTracker } from '../allocator/io-tracker.ts';
-import { decodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
+import { decodeCellRoot, encodeCellRoot, rootCopies, type CellRoot } from '../format/cell-root.ts';
 import { CorruptionError } from '../format/corruption-error.ts';
 import { journalSeed, sealJournalBlock } from '../format/journal-block.ts';
 import { decodeJournalRecords, type JournalRecord } from '../format/journal-record.ts';
@@ -51,6 +51,8 @@ export class RecoveredCell {
   readonly #loaded: LoadedCell;
   readonly #root: CellRoot;
   readonly #scan: JournalScan;
+  /** Copies of the root that a crash left old or torn. */
+  readonly #lostCopies: readonly number[];
 
   private constructor(
     options: RecoveryOptions,
@@ -61,6 +63,7 @@ export class RecoveredCell {
       loaded: LoadedCell;
       root: CellRoot;
       scan: JournalScan;
+      lostCopies: readonly number[];
     },
   ) {
     this.#options = options;
@@ -70,6 +73,7 @@ export class RecoveredCell {
     this.#loaded = found.loaded;
     this.#root = found.root;
     this.#scan = found.scan;
+    this.#lostCopies = found.lostCopies;
   }
 
   /** Loads and replays. @throws StoreError `data-loss` or `unavailable` */
@@ -81,8 +85,8 @@ export class RecoveredCell {
     const { devices, owners } = dependencies;
     const tracker = new IoTracker();
     const readPage = createPageReader(cell, { devices, tracker });
-    const roots = await readRoots(options, devices);
-    const root = newestRoot(roots, cell);
+    const copies = await readRoots(options, devices);
+    const root = newestRoot(copies, cell);
     const ring = await readRing(options, devices);
     const seed = journalSeed(superblock.poolUuid, cell);
     const found = scanJournal(ring, { cell, seed, start: root.journalStart });
@@ -96,12 +100,23 @@ export class RecoveredCell {
     }
     const openGeneration = Math.max(
       found.openGeneration,
-      ...roots.map((each) => each.openGeneration),
+      ...copies.map((copy) => copy.root.openGeneration),
     ); // J1
+    const newest = copies.filter((copy) => copy.root.rootGeneration === root.rootGeneration);
+    const lostCopies = [...Array(rootCopies).keys()].filter((copyNumber) =>
+      newest.every((copy) => copy.copyNumber !== copyNumber),
+    );
     const scan = { ...found, openGeneration };
     const loaded = await loadCell(root, superblock.geometry, { owners, tracker, readPage });
     await replay(loaded, scan, readPage);
-    return new RecoveredCell(options, dependencies, { tracker, readPage, loaded, root, scan });
+    return new RecoveredCell(options, dependencies, {
+      tracker,
+      readPage,
+      loaded,
+      root,
+      scan,
+      lostCopies,
+    });
   }
 
   /** Why the cell must not be written; undefined if it may. */
@@ -111,6 +126,7 @@ export class RecoveredCell {
 
   /** Writes the fence, or a checkpoint if the ring is nearly full, and opens the cell for changes. */
   async serve(): Promise<Cell> {
+    await this.#repairRoot();
     const { ringBlocks } = this.#options.superblock.geometry;
     const used = this.#scan.chain.length;
     if (ringBlocks - used < fenceSlots + 1) return this.#open(await this.#checkpoint());
@@ -161,6 +177,26 @@ export class RecoveredCell {
     );
   }
 
+  /** A root of which one copy is left is one bad block away from being none. */
+  async #repairRoot(): Promise<void> {
+    for (const copyNumber of this.#lostCopies) {
+      const page = new Uint8Array(blockSizeBytes);
+      encodeCellRoot(this.#root, copyNumber, page);
+      const { cell, rootGeneration } = this.#root;
+      const block = cellRootBlock(cell, rootGeneration, copyNumber);
+      await this.#writeFixed(`Writing copy ${copyNumber} of the root of cell ${cell}`, block, page);
+    }
+  }
+
+  #writeFixed(action: string, block: number, page: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#dependencies.devices.writeFixed(block, page, (error) => {
+        if (error) reject(ioFailure(action, error));
+        else resolve();
+      });
+    });
+  }
+
   /** The fence carries no record; it is durable before any other block is written (J1). */
   async #writeFence(): Promise<JournalPosition> {
     const { cell, superblock } = this.#options;
@@ -181,12 +217,7 @@ export class RecoveredCell {
       journalSeed(poolUuid, cell),
     );
     const block = journalBlockOf(geometry, cell, nextSequence % geometry.ringBlocks);
-    await new Promise<void>((resolve, reject) => {
-      this.#dependencies.devices.writeFixed(block, page, (error) => {
-        if (error) reject(ioFailure(`Writing the fence of cell ${cell}`, error));
-        else resolve();
-      });
-    });
+    await this.#writeFixed(`Writing the fence of cell ${cell}`, block, page);
     return this.#position({ nextSequence: nextSequence + 1, prevCrc: crc });
   }
 
@@ -215,10 +246,16 @@ export class RecoveredCell {
   }
 }
 
+/** A copy that was read. */
+interface RootCopy {
+  readonly root: CellRoot;
+  readonly copyNumber: number;
+}
+
 /** All valid copies of roots. */
-async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promise<CellRoot[]> {
+async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promise<RootCopy[]> {
   const { cell, superblock } = options;
-  const roots: CellRoot[] = [];
+  const copies: RootCopy[] = [];
   for (let generation = 0; generation < 2; generation++) {
     const failures: StoreError[] = [];
     for (let copyNumber = 0; copyNumber < rootCopies; copyNumber++) {
@@ -229,13 +266,13 @@ async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promis
       else {
         const expected = { cell, copyNumber, poolUuid: superblock.poolUuid };
         const root = tryDecodeRoot(page, expected);
-        if (root) roots.push(root);
+        if (root) copies.push({ root, copyNumber });
       }
     }
     // What cannot be read may be the newest: an error is not the same as an older root.
     if (failures.length === rootCopies) throw failures[0]!;
   }
-  return roots;
+  return copies;
 }
 
 function tryDecodeRoot(
@@ -250,9 +287,9 @@ function tryDecodeRoot(
   }
 }
 
-function newestRoot(roots: readonly CellRoot[], cell: number): CellRoot {
-  const [newest] = roots.toSorted((a, b) => b.rootGeneration - a.rootGeneration);
-  if (newest) return newest;
+function newestRoot(copies: readonly RootCopy[], cell: number): CellRoot {
+  const [newest] = copies.toSorted((a, b) => b.root.rootGeneration - a.root.rootGeneration);
+  if (newest) return newest.root;
   throw new StoreError('data-loss', `Opening cell ${cell} failed: no copy of its root is valid`);
 }
 
@@ -326,7 +363,9 @@ async function prefetch(
 function isInside(state: CellState, record: JournalRecord): boolean {
   if (record.op !== 'set' && record.op !== 'clear') return false;
   const node = state.nodes.get(record.node);
-  return node !== undefined && record.lbn + record.count <= spanBlocks(state.geometry, node.level);
+  // The map of a dying node names pages that are gone: its id is another node's by the time of the record.
+  if (!node || node.isWalking) return false;
+  return record.lbn + record.count <= spanBlocks(state.geometry, node.level);
 }
 
 function decodeRecords(slots: Uint8Array, sequence: number) {

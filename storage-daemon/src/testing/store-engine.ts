@@ -1,5 +1,6 @@
 /** The store as the simulator runs it. */
 import { formatStore } from '../store/format-store.ts';
+import { checkPool } from '../inspect/check-pool.ts';
 import { openStore } from '../store/open-store.ts';
 import type { StoreEngine } from './runs/simulated-machine.ts';
 
@@ -7,5 +8,5 @@ import type { StoreEngine } from './runs/simulated-machine.ts';
 export const storeEngine: StoreEngine = {
   formatStore,
   openStore,
-  checkPool: () => Promise.resolve([]),
+  checkPool,
 };

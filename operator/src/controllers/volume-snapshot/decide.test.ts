@@ -121,6 +121,14 @@ describe('decide() on a snapshot of a claim', () => {
     });
   });
 
+  test('says nothing for a moment after the content was made: the daemon is quick', () => {
+    const made = (creationTimestamp: string): Decision =>
+      decideFor({ content: buildContent({ metadata: { creationTimestamp }, status: null }) });
+    expect(made('2026-03-01T10:59:59Z')).toEqual({ kind: 'wait', delayMs: 1000 });
+    expect(made('2026-03-01T10:59:58Z').kind).toBe('write-status');
+    expect(made('2026-03-01T11:00:01Z').kind).toBe('write-status');
+  });
+
   test('tells in one write that the content is ready', () => {
     const decision = decideFor({ content: buildContent() });
     expect(decision).toEqual({

@@ -30,6 +30,8 @@ import type { World } from './world.ts';
 export type Decision =
   /** All is as it should be, or somebody else has to act first: a watch wakes the key then. */
   | { readonly kind: 'nothing'; readonly because: string }
+  /** Look again after a moment: most probably there is more to tell then. */
+  | { readonly kind: 'wait'; readonly delayMs: number }
   | { readonly kind: 'add-finalizers'; readonly finalizers: readonly string[] }
   /** Write the only default class of our driver into the snapshot. */
   | { readonly kind: 'choose-class'; readonly className: string }
@@ -45,6 +47,9 @@ export type Decision =
   /** Mark the content as being deleted, and delete it if its policy says so. */
   | { readonly kind: 'release-content'; readonly content: VolumeSnapshotContent }
   | { readonly kind: 'remove-finalizers'; readonly finalizers: readonly string[] };
+
+/** The daemon answers within milliseconds; a status that says "not yet" is written only for waits that people see. */
+const quietWaitMs = 2000;
 
 /** Decides the next step. */
 export function decide(world: World, context: DecisionContext): Decision {
@@ -167,10 +172,26 @@ function decideBound(
 ): Decision {
   const missing = missingFinalizers(snapshot, content.spec.deletionPolicy === 'Delete');
   if (missing.length > 0) return { kind: 'add-finalizers', finalizers: missing };
+  const delayMs = quietDelayMs(snapshot, content, context.nowMs);
+  if (delayMs > 0) return { kind: 'wait', delayMs };
   const write = propagationWrite(snapshot, content, context);
   return write === undefined
     ? nothing('the status is up to date')
     : { kind: 'write-status', write };
+}
+
+/**
+ * How long a snapshot that nothing has been said about may stay so: one write less for each of a thousand. A server
+ * whose clock is ahead of ours gets no such pause.
+ */
+function quietDelayMs(
+  snapshot: VolumeSnapshot,
+  content: VolumeSnapshotContent,
+  nowMs: number,
+): number {
+  if (snapshot.status !== undefined || content.status !== undefined) return 0;
+  const ageMs = nowMs - Date.parse(content.metadata.creationTimestamp ?? '');
+  return ageMs >= 0 ? Math.max(0, quietWaitMs - ageMs) : 0;
 }
 
 function dynamicContentFailure(

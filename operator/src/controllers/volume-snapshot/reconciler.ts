@@ -11,7 +11,7 @@ import type { ControllerContext } from '../../controller-context.ts';
 import { apiErrorKind, isAlreadyExists, isNotFound } from '../../kube/api-errors.ts';
 import { changeFinalizers } from '../../kube/finalizer.ts';
 import { objectKey, type Draft } from '../../kube/kubernetes-object.ts';
-import { done, type ReconcileResult } from '../../kube/reconcile-result.ts';
+import { done, requeueAfter, type ReconcileResult } from '../../kube/reconcile-result.ts';
 import type { ControllerModule, Reconciler } from '../../kube/reconciler.ts';
 import {
   persistentVolumeClaims,
@@ -30,7 +30,7 @@ import { gather } from './gather.ts';
 import { failureWrite, type StatusWrite } from './snapshot-status.ts';
 import { snapshotIndexes, snapshotWatches } from './watches.ts';
 
-type Change = Exclude<Decision, { kind: 'nothing' }>;
+type Change = Exclude<Decision, { kind: 'nothing' | 'wait' }>;
 
 /** How a change that the API server refuses is told. Those marked go to the status as well. */
 const refusals: Readonly<Record<Change['kind'], { reason: string; isFailure: boolean }>> = {
@@ -69,6 +69,7 @@ class VolumeSnapshotReconciler implements Reconciler {
       const decision = decide(world, this.#decisionContext());
       const { snapshot } = world;
       if (snapshot === undefined || decision.kind === 'nothing') return done();
+      if (decision.kind === 'wait') return requeueAfter(decision.delayMs);
       try {
         return await this.#act(snapshot, decision);
       } catch (error) {

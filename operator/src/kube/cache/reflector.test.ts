@@ -138,6 +138,9 @@ describe('Reflector', () => {
     const again = await server.next();
     expect(again.query.get('resourceVersion')).toBe('1');
     expect(names()).toEqual(['a']);
+    expect(await parts.registry.metrics()).toContain(
+      'varve_operator_reflector_failures_total{resource="things.example.dev",kind="unreachable"} 1',
+    );
   });
 
   test.each(['an answer', 'an event in the stream'])(
@@ -198,6 +201,18 @@ describe('Reflector', () => {
     expect(text).toContain(
       'varve_operator_reflector_failures_total{resource="things.example.dev",kind="unreachable"} 3',
     );
+  });
+
+  test('takes a watch on which not even a bookmark arrives for dead', async () => {
+    await parts.connection.close();
+    parts = testParts(server, { watchSilenceMs: 50 });
+    start();
+    (await server.next()).list([], '1');
+    const silent = await server.next();
+    silent.event('BOOKMARK', thing('', 7));
+    const again = await server.next();
+    expect(again.query.get('resourceVersion')).toBe('7');
+    await silent.closed();
   });
 
   test('shows for how long it has heard nothing', async () => {

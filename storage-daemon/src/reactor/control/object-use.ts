@@ -54,18 +54,20 @@ async function reserve(
   try {
     return await volumes.reserve(node, { reason: `${action} is under way`, evictUsers: false });
   } catch (error) {
-    if (!(error instanceof VolumeTableError)) throw error;
-    const blocker = count === 1 ? '1 NBD connection' : `${count} NBD connections`;
-    switch (error.kind) {
-      case 'in-use':
-        throw new ProblemError('in-use', `${action} failed: it is open over ${blocker}`, {
-          blocker,
-        });
-      case 'stopping':
-        throw new ProblemError('unavailable', `${action} failed: the daemon is stopping`);
-      case 'reserved':
-      case 'not-found':
-        throw new ProblemError('aborted', `${action} failed: ${error.message}`, { cause: error });
-    }
+    throw error instanceof VolumeTableError ? describeRefusal(action, error, count) : error;
+  }
+}
+
+function describeRefusal(action: string, error: VolumeTableError, count: number): ProblemError {
+  const blocker = count === 1 ? '1 NBD connection' : `${count} NBD connections`;
+  switch (error.kind) {
+    case 'in-use':
+      return new ProblemError('in-use', `${action} failed: it is open over ${blocker}`, {
+        blocker,
+      });
+    case 'stopping':
+      return new ProblemError('unavailable', `${action} failed: the daemon is stopping`);
+    default:
+      return new ProblemError('aborted', `${action} failed: ${error.message}`, { cause: error });
   }
 }

@@ -1,0 +1,85 @@
+/**
+ * Stands between the operator and everything outside it: counts the calls that change something, and makes a chosen
+ * one fail. A crash is a fault after which nothing that the operator does has any effect: just as if the process
+ * had been killed at that call.
+ */
+
+/** How a call fails. */
+export type FaultKind =
+  /** It is answered with an error and has no effect. */
+  | 'refuse'
+  /** The connection breaks before it has an effect. */
+  | 'drop'
+  /** It takes effect, and the connection breaks before the answer. */
+  | 'lose-answer';
+
+/** Which call fails, and how. */
+export interface Fault {
+  /** Counted from 1. */
+  readonly callNumber: number;
+  readonly kind: FaultKind;
+  readonly isCrash: boolean;
+}
+
+/** What happens to a call; undefined: it passes. */
+export type Verdict = FaultKind | undefined;
+
+/** Events tell people, and change nothing that the operator looks at; the status of a daemon follows the clock. */
+const uncounted = /\/events(\/|$)|\/storagedaemons\/|\/customresourcedefinitions/;
+
+/** See the file's head. */
+export class CallGate {
+  /** Calls that changed something, or were to, in order. */
+  readonly calls: string[] = [];
+  #fault: Fault | undefined;
+  #refused: RegExp | undefined;
+  #isDead = false;
+  #crashed = Promise.withResolvers<void>();
+
+  /** Resolves when the call at which the operator crashes was made. */
+  get crashed(): Promise<void> {
+    return this.#crashed.promise;
+  }
+
+  /** Whether the fault has happened. */
+  get isFaultSpent(): boolean {
+    return this.#fault === undefined;
+  }
+
+  /** Begins to count anew, with a fault or without. */
+  arm(fault?: Fault): void {
+    this.calls.length = 0;
+    this.#fault = fault;
+    this.#isDead = false;
+    this.#crashed = Promise.withResolvers<void>();
+  }
+
+  /** Refuses all calls of a form (`DELETE /v1/snapshots/`) until `disarm`. */
+  refuse(calls: RegExp): void {
+    this.#refused = calls;
+  }
+
+  /** Lets everything pass from now on; what was counted stays. */
+  disarm(): void {
+    this.#fault = undefined;
+    this.#refused = undefined;
+    this.#isDead = false;
+  }
+
+  /** Judges a call. */
+  judge(method: string, path: string): Verdict {
+    if (uncounted.test(path)) return undefined;
+    if (this.#isDead) return 'drop';
+    if (this.#refused?.test(`${method} ${path}`) === true) return 'refuse';
+    if (method === 'GET') return undefined;
+    this.calls.push(`${method} ${path}`);
+    if (this.#fault?.callNumber !== this.calls.length) return undefined;
+    const { kind, isCrash } = this.#fault;
+    this.#fault = undefined;
+    if (isCrash) {
+      this.#isDead = true;
+      this.#crashed.resolve();
+    }
+    return kind;
+  }
+}
