@@ -52,16 +52,22 @@ interface Transfer {
 }
 
 /**
- * Opens a plain file or block device for this process alone. Its size is the size it has now.
+ * Opens a plain file or block device for this process alone. Its size is the size it has now. Read-only, every write
+ * fails with `io`.
  *
  * @throws DeviceOpenError, `in-use` if another process, mount or device on top has it.
  */
-export function openFileDevice(path: string): FileDevice {
+export function openFileDevice(
+  path: string,
+  options: { readonly isReadOnly?: boolean } = {},
+): FileDevice {
   const probe = probeDevice(path);
   const exclusive = probe.kind === 'block' ? nodeFs.constants.O_EXCL : 0;
   let fd: number;
   try {
-    fd = nodeFs.openSync(path, nodeFs.constants.O_RDWR | exclusive);
+    const access =
+      options.isReadOnly === true ? nodeFs.constants.O_RDONLY : nodeFs.constants.O_RDWR;
+    fd = nodeFs.openSync(path, access | exclusive);
   } catch (error) {
     throw openError(probe, error);
   }

@@ -44,6 +44,11 @@ export class PoolReader {
     this.#devices = devices;
   }
 
+  /** Names of the devices, in order. */
+  get deviceNames(): string[] {
+    return this.#devices.map(({ name }) => name);
+  }
+
   /** Blocks of the first device's fixed area: roots and journals. */
   readFixed(block: number, count = 1): Promise<Uint8Array> {
     return readBlocks(this.#devices[0]!, block, count);
