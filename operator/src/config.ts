@@ -8,6 +8,7 @@ import { logLevels } from '@varve/common/logger';
 import { Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { operatorVersion } from './version.ts';
 
 const addressPattern = /^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/;
 
@@ -98,7 +99,7 @@ export function readConfig({ args, environment }: ConfigSources): OperatorConfig
 function createCommand(): Command {
   const command = new Command('varve-operator')
     .description('Turns VolumeSnapshots and PersistentVolumeClaims into calls to storage daemons.')
-    .version(process.env['npm_package_version'] ?? '0.1.0')
+    .version(operatorVersion)
     .addOption(new Option('--config <file>', 'YAML file with the same names in camelCase'))
     .addHelpText('after', () => helpFooter());
   for (const [key, [placeholder, text]] of Object.entries(descriptions)) {

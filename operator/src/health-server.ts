@@ -33,8 +33,15 @@ export class HealthServer {
     const colon = listen.lastIndexOf(':');
     const host = listen.slice(0, colon).replace(/^\[|\]$/g, '');
     const health = new HealthServer(sources);
-    health.#server.listen(Number(listen.slice(colon + 1)), host);
-    await once(health.#server, 'listening');
+    try {
+      health.#server.listen(Number(listen.slice(colon + 1)), host);
+      await once(health.#server, 'listening');
+    } catch (error) {
+      const { message } = error as Error;
+      throw new Error(`Serving metrics and health on ${listen} failed: ${message}`, {
+        cause: error,
+      });
+    }
     return health;
   }
 

@@ -32,6 +32,7 @@ import { KubeMetrics } from './kube/kube-metrics.ts';
 import type { Leadership } from './kube/leader-election.ts';
 import { LeaderElector, leaderElectionDefaults } from './kube/leader-election.ts';
 import type { ControllerModule } from './kube/reconciler.ts';
+import { operatorVersion } from './version.ts';
 
 /** What an operator is started with. */
 export interface OperatorOptions {
@@ -56,7 +57,7 @@ export interface Operator {
   stop(): Promise<void>;
 }
 
-const userAgent = 'varve-operator/0.1.0';
+const userAgent = `varve-operator/${operatorVersion}`;
 const fieldManager = 'varve-operator';
 const leaseName = 'varve-operator';
 const podNamespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
@@ -90,7 +91,7 @@ class RunningOperator implements Operator {
   readonly #stopped = Promise.withResolvers<StopReason>();
   #controllers: readonly Controller[] = [];
   #health: HealthServer | undefined;
-  #notReadyReason: string | undefined = 'starting';
+  #notReadyReason: (() => string) | undefined = () => 'starting';
 
   constructor({ config, kubeConfig, log, clock = systemClock }: OperatorOptions) {
     this.#config = config;
@@ -136,7 +137,7 @@ class RunningOperator implements Operator {
   async start(): Promise<void> {
     this.#health = await HealthServer.start(this.#config.listen, {
       registry: this.#registry,
-      notReadyReason: () => this.#notReadyReason,
+      notReadyReason: () => this.#notReadyReason?.(),
     });
     this.#log.info(
       {
@@ -189,7 +190,7 @@ class RunningOperator implements Operator {
   /** Works until the signal is aborted. */
   async #work(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    this.#notReadyReason = 'installing definitions';
+    this.#notReadyReason = () => 'installing definitions';
     await this.#install(signal);
     if (signal.aborted) return;
     const modules = this.#createModules();
@@ -211,7 +212,7 @@ class RunningOperator implements Operator {
           },
         ),
     );
-    this.#notReadyReason = 'listing objects';
+    this.#notReadyReason = () => `listing ${this.#cache.notSynced().join(', ')}`;
     this.#cache.start();
     await Promise.race([this.#cache.synced(), aborted(signal)]);
     if (signal.aborted) return;
@@ -230,7 +231,7 @@ class RunningOperator implements Operator {
         return;
       } catch (error) {
         const { message } = error as Error;
-        this.#notReadyReason = message;
+        this.#notReadyReason = () => message;
         this.#log.warn({ err: error }, 'installing definitions failed; will be retried');
         await waitFor(this.#clock, backoffMs(startBackoff, failureCount), signal);
       }
@@ -258,7 +259,7 @@ class RunningOperator implements Operator {
   }
 
   async #end(): Promise<void> {
-    this.#notReadyReason = 'stopping';
+    this.#notReadyReason = () => 'stopping';
     await Promise.all(this.#controllers.map(async (controller) => controller.stop()));
     await Promise.race([this.#events.flush(), waitFor(this.#clock, eventFlushMsMax)]);
     this.#events.destroy();
