@@ -1,7 +1,9 @@
 /** The program: how it starts, stops, and comes back after a kill. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { DaemonProcess } from './testing/daemon-process.ts';
@@ -34,6 +36,11 @@ async function startReady(): Promise<DaemonProcess> {
   const daemon = start();
   await daemon.ready();
   return daemon;
+}
+
+function inspect(...paths: string[]): SpawnSyncReturns<string> {
+  const program = fileURLToPath(new URL('main.js', import.meta.url));
+  return spawnSync(process.execPath, [program, 'inspect', ...paths], { encoding: 'utf8' });
 }
 
 async function createPool({ client }: DaemonProcess): Promise<void> {
@@ -152,6 +159,30 @@ describe('varve-storaged', () => {
     expect(await daemon.ended).toEqual({ code, signal: null });
     expect(daemon.output).toContain(sentence);
     expect(daemon.output.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('inspects a pool that was left by a kill, and refuses while a daemon serves it', async () => {
+    const daemon = await startReady();
+    await createPool(daemon);
+    await daemon.client.putVolume('a', { pool: 'pool-1', sizeBytes: 64 * mebibyte });
+    await daemon.client.putSnapshot('s', { volume: 'a' });
+    const path = join(folder, 'pool.img');
+    const busy = inspect(path);
+    expect(busy.status).toBe(2);
+    expect(busy.stderr).toMatch(/^varve-storaged: Lock "[^"]+": held by process \d+ \(.*\)\n$/);
+    await daemon.end('SIGKILL');
+    const before = statSync(path).mtimeMs;
+    const found = inspect(path);
+    expect(found.stdout).toMatch(/snapshot "s" .*\n.*volume "a"/);
+    expect(found.stdout).toMatch(/\nall invariants hold\n$/);
+    expect(found.status).toBe(0);
+    expect(statSync(path).mtimeMs).toBe(before);
+    writeFileSync(path, new Uint8Array(8192));
+    expect(inspect(path)).toMatchObject({ status: 1 });
+    expect(inspect(join(folder, 'absent'))).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/no such file or device\n$/),
+    });
   });
 
   test('never logs the token', async () => {

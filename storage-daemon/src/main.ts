@@ -1,4 +1,4 @@
-/** The program `varve-storaged`: serves until SIGTERM or SIGINT. */
+/** The program `varve-storaged`: serves until SIGTERM or SIGINT, or inspects a pool that is not served. */
 import { createLogger, type Logger } from '@varve/common/logger';
 import { isProblemError } from '@varve/contract/problem';
 import { Command } from 'commander';
@@ -6,6 +6,8 @@ import { Command } from 'commander';
 import { addConfigOptions, type DaemonConfig, readConfig } from './config.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { StateFileError } from './daemon/state-file.ts';
+import { DeviceOpenError } from './device/device-open-error.ts';
+import { inspectPool } from './inspect/inspect-pool.ts';
 import { daemonVersion } from './version.ts';
 
 /**
@@ -66,7 +68,8 @@ function stopOnSignal(daemon: Daemon, logger: Logger): void {
 
 /** One sentence for what a person can mend, everything for what they cannot. */
 function fail(error: unknown): never {
-  const isExpected = isProblemError(error) || error instanceof StateFileError;
+  const isExpected =
+    isProblemError(error) || error instanceof StateFileError || error instanceof DeviceOpenError;
   console.error(isExpected ? `varve-storaged: ${error.message}` : error);
   process.exit(isExpected ? exitUsage : exitCrash);
 }
@@ -78,5 +81,15 @@ const program = addConfigOptions(
 ).action(async (_, command: Command) => {
   await serve(command).catch(fail);
 });
+
+program
+  .command('inspect')
+  .description(
+    'Prints the pool on devices that no daemon serves and checks it, without writing to them. Exit code 1: something is wrong.',
+  )
+  .argument('<devices...>', 'all devices or files of the pool')
+  .action(async (paths: readonly string[]) => {
+    process.exitCode = await inspectPool(paths, (line) => console.log(line)).catch(fail);
+  });
 
 await program.parseAsync();

@@ -544,6 +544,8 @@ describe('checkPool() on rotten devices', () => {
     cut.writeDurable(256, image.read(256)!);
     const findings = await checkPool([new MemoryDevice('disk', cut)]);
     expect(findings).toContain('superblock: "disk" has 8192000 bytes and should have 2304 blocks');
+    const tiny = await checkPool([new MemoryDevice('disk', new SimImage(2))]);
+    expect(tiny.at(-1)).toBe('no superblock can be read');
     expect(await checkPool([])).toEqual(['no superblock can be read']);
   });
 

@@ -48,7 +48,8 @@ export async function openPoolReader(
 
 async function readCopies(device: BlockDevice, findings: Findings): Promise<FoundCopy[]> {
   const copies: FoundCopy[] = [];
-  const blocks = superblockBlocks(Math.floor(device.sizeBytes / blockSizeBytes));
+  const sizeBlocks = Math.floor(device.sizeBytes / blockSizeBytes);
+  const blocks = superblockBlocks(sizeBlocks).filter((block) => block >= 0 && block < sizeBlocks);
   for (const [copyNumber, block] of blocks.entries()) {
     const superblock = await findings.attempt(
       `"${device.name}", superblock copy ${copyNumber}`,
