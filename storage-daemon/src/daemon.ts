@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 
 import { type Clock, systemClock } from '@varve/common/clock';
-import { KeyedMutex } from '@varve/common/keyed-mutex';
+import { KeyedLock } from '@varve/common/keyed-lock';
 import type { Logger } from '@varve/common/logger';
 import type { Info } from '@varve/contract/info';
 import { isProblemError, ProblemError } from '@varve/contract/problem';
@@ -101,7 +101,7 @@ export async function startDaemon(
 interface DaemonParts {
   readonly stateFile: StateFile;
   readonly events: EventHub;
-  readonly mutex: KeyedMutex;
+  readonly locks: KeyedLock;
   readonly metrics: DaemonMetrics;
   readonly thread: ReactorThread;
   readonly pools: KnownPools;
@@ -116,14 +116,14 @@ function createParts(
   const events = new EventHub({ clock, logger });
   const thread = startReactorThread(reactorEntry, { events, logger, onCrash });
   const { channel } = thread;
-  const mutex = new KeyedMutex();
+  const locks = new KeyedLock();
   const metrics = new DaemonMetrics(daemonVersion);
-  const pools = new KnownPools({ channel, stateFile, events, mutex, clock, logger });
+  const pools = new KnownPools({ channel, stateFile, events, clock, logger });
   const watch = new ReactorWatch({ channel, metrics, clock, logger });
   return {
     stateFile,
     events,
-    mutex,
+    locks,
     metrics,
     thread,
     pools,
@@ -134,7 +134,7 @@ function createParts(
 
 function createServices(
   config: DaemonConfig,
-  { stateFile, events, mutex, metrics, thread, pools, stopping }: DaemonParts,
+  { stateFile, events, locks, metrics, thread, pools, stopping }: DaemonParts,
   {
     logger,
     started,
@@ -155,7 +155,7 @@ function createServices(
   });
   const { channel } = thread;
   const { signal } = stopping;
-  return { channel, pools, events, metrics, mutex, logger, readInfo, stopping: signal };
+  return { channel, pools, events, metrics, locks, logger, readInfo, stopping: signal };
 }
 
 /**

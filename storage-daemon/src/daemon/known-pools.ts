@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 
 import { backoffMs } from '@varve/common/backoff';
 import { type Clock, waitFor } from '@varve/common/clock';
-import type { KeyedMutex } from '@varve/common/keyed-mutex';
+import { KeyedMutex } from '@varve/common/keyed-mutex';
 import type { Logger } from '@varve/common/logger';
 import type { Pool, PutPool } from '@varve/contract/pool';
 import { isProblemError, ProblemError } from '@varve/contract/problem';
@@ -25,7 +25,6 @@ export interface KnownPoolsDependencies {
   readonly channel: ReactorChannel;
   readonly stateFile: StateFile;
   readonly events: EventHub;
-  readonly mutex: KeyedMutex;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,6 +32,8 @@ export interface KnownPoolsDependencies {
 /** All pools of the daemon. */
 export class KnownPools {
   readonly #dependencies: KnownPoolsDependencies;
+  /** One key: pools are made and opened one at a time, so that two never take hold of one device. */
+  readonly #mutex = new KeyedMutex();
   /** Why each pool that is not open is not. */
   readonly #closed = new Map<string, string>();
   readonly #stop = new AbortController();
@@ -85,8 +86,7 @@ export class KnownPools {
 
   /** Formats devices as a pool and opens it, or finds that this was done. */
   put(pool: string, body: PutPool): Promise<Creation<Pool>> {
-    // One at a time over all pools: two pools must not take hold of one device.
-    return this.#dependencies.mutex.runExclusive(['pools'], () => this.#put(pool, body));
+    return this.#mutex.runExclusive(['pools'], () => this.#put(pool, body));
   }
 
   async #put(pool: string, body: PutPool): Promise<Creation<Pool>> {
@@ -160,14 +160,14 @@ export class KnownPools {
 
   /** Runs while there are closed pools. */
   async #reopenClosed(): Promise<void> {
-    const { clock, logger, mutex } = this.#dependencies;
+    const { clock, logger } = this.#dependencies;
     const { signal } = this.#stop;
     for (let failures = 1; this.#closed.size > 0; failures++) {
       logger.warn({ pools: Object.fromEntries(this.#closed) }, 'pools are closed');
       await waitFor(clock, backoffMs(reopenBackoff, failures), signal);
       if (signal.aborted) return;
       for (const pool of this.#closed.keys()) {
-        await mutex.runExclusive(['pools'], () => this.#tryOpen(pool));
+        await this.#mutex.runExclusive(['pools'], () => this.#tryOpen(pool));
       }
     }
     this.#reopening = undefined;

@@ -1,7 +1,7 @@
 /**
  * What the handlers of the REST API work with. Everything about data goes through the channel to the reactor.
  */
-import type { KeyedMutex } from '@varve/common/keyed-mutex';
+import type { KeyedLock } from '@varve/common/keyed-lock';
 import type { Logger } from '@varve/common/logger';
 import type { Info } from '@varve/contract/info';
 
@@ -16,8 +16,8 @@ export interface HttpServices {
   readonly pools: KnownPools;
   readonly events: EventHub;
   readonly metrics: DaemonMetrics;
-  /** Serialises calls on one object, over all listeners. */
-  readonly mutex: KeyedMutex;
+  /** Which calls on objects may run at the same time, over all listeners. */
+  readonly locks: KeyedLock;
   readonly logger: Logger;
   readonly readInfo: () => Info;
   /** Aborted when the daemon begins to stop. */

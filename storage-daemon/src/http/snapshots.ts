@@ -11,17 +11,19 @@ export type SnapshotRoute =
 
 /** Creates the handlers of snapshots. */
 export function createSnapshotHandlers(services: HttpServices): RouteHandlers<SnapshotRoute> {
-  const { mutex } = services;
+  const { locks } = services;
   const channel = () => requireStarted(services);
   return {
     listSnapshots: ({ query }) => channel().call('listSnapshots', toListArgument(query)),
     getSnapshot: ({ params }) => channel().call('getSnapshot', { id: params.snapshot }),
     putSnapshot: ({ params: { snapshot: id }, body }) =>
-      withObjects(mutex, [`snapshot/${id}`, `volume/${body.volume}`], () =>
+      withObjects(locks, { exclusive: [`snapshot/${id}`], shared: [`volume/${body.volume}`] }, () =>
         channel().call('putSnapshot', { id, body }),
       ),
     deleteSnapshot: ({ params: { snapshot: id } }) =>
-      withObjects(mutex, [`snapshot/${id}`], () => channel().call('deleteSnapshot', { id })),
+      withObjects(locks, { exclusive: [`snapshot/${id}`] }, () =>
+        channel().call('deleteSnapshot', { id }),
+      ),
     postReclaimable: async ({ body: { ids } }) => ({
       reclaimableBytes: await channel().call('countReclaimable', { ids }),
     }),

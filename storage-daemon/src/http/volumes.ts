@@ -18,28 +18,35 @@ export type VolumeRoute =
 
 /** Creates the handlers of volumes. */
 export function createVolumeHandlers(services: HttpServices): RouteHandlers<VolumeRoute> {
-  const { mutex } = services;
+  const { locks } = services;
   const channel = () => requireStarted(services);
   return {
     listVolumes: ({ query }) => channel().call('listVolumes', toListArgument(query)),
     getVolume: ({ params }) => channel().call('getVolume', { id: params.volume }),
     putVolume: ({ params: { volume: id }, body }) => {
       const { snapshot, volume } = body.source ?? {};
-      const objects = [`volume/${id}`];
-      if (snapshot !== undefined) objects.push(`snapshot/${snapshot}`);
-      if (volume !== undefined) objects.push(`volume/${volume}`);
-      return withObjects(mutex, objects, () => channel().call('putVolume', { id, body }));
+      const shared: string[] = [];
+      if (snapshot !== undefined) shared.push(`snapshot/${snapshot}`);
+      if (volume !== undefined) shared.push(`volume/${volume}`);
+      const objects = { exclusive: [`volume/${id}`], shared };
+      return withObjects(locks, objects, () => channel().call('putVolume', { id, body }));
     },
     patchVolume: ({ params: { volume: id }, body }) =>
-      withObjects(mutex, [`volume/${id}`], () => channel().call('patchVolume', { id, body })),
+      withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
+        channel().call('patchVolume', { id, body }),
+      ),
     deleteVolume: ({ params: { volume: id } }) =>
-      withObjects(mutex, [`volume/${id}`], () => channel().call('deleteVolume', { id })),
+      withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
+        channel().call('deleteVolume', { id }),
+      ),
     putRevert: ({ params: { volume: id, revert }, body: { snapshot } }) =>
-      withObjects(mutex, [`volume/${id}`, `snapshot/${snapshot}`], () =>
+      withObjects(locks, { exclusive: [`volume/${id}`], shared: [`snapshot/${snapshot}`] }, () =>
         channel().call('putRevert', { id, revert, snapshot }),
       ),
     getFilesystem: ({ params }) => channel().call('getFilesystem', { id: params.volume }),
     putFilesystem: ({ params: { volume: id }, body }) =>
-      withObjects(mutex, [`volume/${id}`], () => channel().call('putFilesystem', { id, body })),
+      withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
+        channel().call('putFilesystem', { id, body }),
+      ),
   };
 }

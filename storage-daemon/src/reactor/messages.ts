@@ -3,7 +3,7 @@
  * functions, no live objects. The main thread calls operations; the reactor answers each call once, and
  * sends notices on its own.
  *
- * The main thread serialises calls that touch one object (see `http/object-locks.ts`); the reactor judges,
+ * The main thread serialises calls that change one object (see `http/object-locks.ts`); the reactor judges,
  * in one turn of its thread, what concurrent block I/O could change: open connections, referenced blocks.
  */
 import type { Event } from '@varve/contract/event';

@@ -1,6 +1,7 @@
 /**
- * The calls on snapshots. The main thread runs calls on one snapshot, and on the volume that it is taken
- * of, one after another; so the recorded file system state is the volume's at the cut.
+ * The calls on snapshots. The main thread runs no call that changes the volume while a snapshot of it is
+ * taken; so the recorded file system state is the volume's at the cut. Snapshots of one volume are taken
+ * side by side.
  */
 import type { Page } from '@varve/contract/page';
 import { ProblemError } from '@varve/contract/problem';
@@ -18,7 +19,7 @@ import {
   decodeVolumeAttributes,
   encodeAttributes,
 } from './object-attributes.ts';
-import { countSpace } from './object-space.ts';
+import { countSpace, noOwnSpace } from './object-space.ts';
 import { deleteNode } from './object-use.ts';
 import { ReferenceCounter, viewSnapshot } from './snapshot-view.ts';
 import { formatUuid } from '../uuid-text.ts';
@@ -65,7 +66,9 @@ export class SnapshotOperations {
       object: formatExportName(summary),
       message: `Taken of ${formatExportName(volume)}.`,
     });
-    return { isNew: true, object: await this.#view({ store, summary }) };
+    const users = { references: new ReferenceCounter(), exports: 0 };
+    const view = viewSnapshot({ store, summary }, users);
+    return { isNew: true, object: { ...view, ...noOwnSpace } };
   }
 
   async get({ id }: ArgumentOf<'getSnapshot'>): Promise<Snapshot> {

@@ -2,7 +2,8 @@
  * The calls on volumes. Each either finds what an earlier, equal call did, or makes one change in the
  * store; a volume's attributes travel in the same record as the change that they describe.
  *
- * The main thread runs calls on one volume, and on the source that a volume is made from, one after another.
+ * The main thread runs calls that change one volume one after another, and none that changes the source of
+ * a creation meanwhile.
  */
 import type { Page } from '@varve/contract/page';
 import { roundUpSizeBytes, volumeSizeBytesMax } from '@varve/contract/identifier';
@@ -23,7 +24,7 @@ import {
   revertIdsMax,
   type VolumeAttributes,
 } from './object-attributes.ts';
-import { countSpace } from './object-space.ts';
+import { countSpace, noOwnSpace } from './object-space.ts';
 import { deleteNode, withReservation } from './object-use.ts';
 import { viewVolume } from './volume-view.ts';
 
@@ -73,7 +74,7 @@ export class VolumeOperations {
       : await store.createVolume(options);
     const message = source ? `Created from ${formatExportName(source)}.` : 'Created empty.';
     notices.event({ type: 'volume-created', object: formatExportName(summary), message });
-    return { isNew: true, object: await this.#view({ store, summary }) };
+    return { isNew: true, object: { ...viewVolume({ store, summary }, 0), ...noOwnSpace } };
   }
 
   async patch({ id, body }: ArgumentOf<'patchVolume'>): Promise<Volume> {
