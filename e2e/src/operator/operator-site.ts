@@ -77,8 +77,11 @@ export class OperatorSite {
     );
   }
 
-  /** Starts everything, the operator included, with a daemon that is ready and classes for it. */
-  static async start(): Promise<OperatorSite> {
+  /**
+   * Starts everything, the operator included, with a daemon that is ready and classes for it. `definitions` are in the
+   * cluster before the operator is.
+   */
+  static async start(definitions: readonly object[] = []): Promise<OperatorSite> {
     const gate = new CallGate();
     const problems: unknown[] = [];
     const server = await startApiServer({
@@ -91,6 +94,7 @@ export class OperatorSite {
     const socketPath = (daemon.daemon.endpoints[0] ?? '').replace('unix://', '');
     const gateway = await DaemonGateway.start(socketPath, gate);
     const site = new OperatorSite({ server, daemon, gate, gateway, problems });
+    await site.create(...definitions);
     await site.startOperator();
     await site.#createBasics();
     return site;
@@ -261,6 +265,7 @@ function bigintAsText(_key: string, value: unknown): unknown {
 
 const resourcesByKind = new Map<string, Resource>(
   [
+    kinds.customResourceDefinitions,
     kinds.persistentVolumeClaims,
     kinds.persistentVolumes,
     kinds.storageClasses,
