@@ -159,7 +159,11 @@ describe('decide() on a claim for an empty volume', () => {
   });
 
   test.each<[string, Partial<World>, RegExp]>([
-    ['the class is missing', { storageClass: undefined }, /^storageclass.* "fast" not found$/],
+    [
+      'the class is missing',
+      { storageClass: undefined },
+      /^storageclass.* "fast" not found; the claim waits for it$/,
+    ],
     [
       'there is a selector',
       { claim: pendingClaim({ spec: { selector: {} } }) },
@@ -188,7 +192,7 @@ describe('decide() on a claim for an empty volume', () => {
       },
       /xfs file system needs at least 300Mi/,
     ],
-    ['there is no daemon', { daemons: [] }, /there is no StorageDaemon$/],
+    ['there is no daemon', { daemons: [] }, /there is no StorageDaemon; the claim waits for one$/],
     [
       'no daemon can take it',
       {
@@ -381,7 +385,11 @@ describe('decide() on a claim that is to be a clone', () => {
       claimSource({ claim: buildClaim({ metadata: { deletionTimestamp } }) }),
       /PVC data is being deleted/,
     ],
-    ['is not bound', claimSource({ claim: pendingClaim() }), /PVC data is not bound/],
+    [
+      'is not bound',
+      claimSource({ claim: pendingClaim() }),
+      /PVC data is not bound; the claim waits for it/,
+    ],
     ['has lost its volume', claimSource({ volume: undefined }), /PV .* not found/],
     [
       'is of another driver',

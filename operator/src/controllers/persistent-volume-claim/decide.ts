@@ -60,7 +60,11 @@ export function decide(world: World, context: DecisionContext): Decision {
   if (foreign !== undefined) return nothing(foreign);
   if (storageClass === undefined) {
     const name = world.className ?? '';
-    return wait(claim, `storageclass.storage.k8s.io "${name}" not found`, context);
+    return wait(
+      claim,
+      `storageclass.storage.k8s.io "${name}" not found; the claim waits for it`,
+      context,
+    );
   }
   const placement = parsePlacement(annotationOf(claim, annotations.claimPlacement) ?? '');
   // Once the daemon may have been asked we go on, also if the scheduler changes its mind.

@@ -41,10 +41,10 @@ describe('choosePlacement()', () => {
 
   test('names what the class asks for when nothing fits', () => {
     expect(choosePlacement(daemons, { ...demand, daemon: 'z' })).toBe(
-      'there is no StorageDaemon with the name z',
+      'there is no StorageDaemon with the name z; the claim waits for one',
     );
     expect(choosePlacement(daemons, { ...demand, daemon: 'a', pool: 'fast' })).toBe(
-      'no pool can take the volume: StorageDaemon a has no ready pool with the name fast',
+      'no pool can take the volume, the claim waits for one: StorageDaemon a has no ready pool with the name fast',
     );
   });
 });

@@ -26,11 +26,11 @@ export function choosePlacement(
     .sort((left, right) => right.freeBytes - left.freeBytes);
   if (best !== undefined) return best.placement;
   const wanted = demand.daemon === undefined ? '' : ` with the name ${demand.daemon}`;
-  if (judged.length === 0) return `there is no StorageDaemon${wanted}`;
+  if (judged.length === 0) return `there is no StorageDaemon${wanted}; the claim waits for one`;
   const reasons = judged.slice(0, namedDaemonsMax).map(({ daemon, why }) => {
     return `StorageDaemon ${daemon.metadata.name} ${why}`;
   });
-  return `no pool can take the volume: ${reasons.join('; ')}`;
+  return `no pool can take the volume, the claim waits for one: ${reasons.join('; ')}`;
 }
 
 interface Judgement {

@@ -8,7 +8,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { KeyedMutex } from '@varve/common/keyed-mutex';
-import { ProblemError } from '@varve/contract/problem';
+import { isProblemError, ProblemError } from '@varve/contract/problem';
 import type { Volume } from '@varve/contract/volume';
 import type { ControllerContext } from '../../controller-context.ts';
 import { isAlreadyExists } from '../../kube/api-errors.ts';
@@ -21,7 +21,7 @@ import { persistentVolumeClaims, persistentVolumes, volumeSnapshots } from '../.
 import { patchStatus } from '../../kube/status-patch.ts';
 import { ConditionSupport } from '../shared/condition-support.ts';
 import { daemonLabels } from '../shared/daemon-labels.ts';
-import { asDaemonProblem, endWith, isHopeless } from '../shared/daemon-problem.ts';
+import { describeProblem, endWith, isHopeless } from '../shared/daemon-problem.ts';
 import type { DecisionContext } from '../shared/decision-context.ts';
 import { tell } from '../shared/object-event.ts';
 import { annotations, finalizers } from '../shared/protocol-names.ts';
@@ -237,13 +237,12 @@ class PersistentVolumeClaimReconciler implements Reconciler {
   }
 
   async #provisioningFailed(claim: PersistentVolumeClaim, error: unknown): Promise<StepResult> {
-    const problem = asDaemonProblem(error);
-    if (problem === undefined) throw error;
-    const message = isHopeless(problem)
-      ? `Volume provisioning failed with infeasible error. ${problem.message}`
-      : problem.message;
+    if (!isProblemError(error)) throw error;
+    const message = isHopeless(error)
+      ? `Volume provisioning failed with infeasible error. ${describeProblem(error)}`
+      : describeProblem(error);
     await this.#writeStatus(claim, failureWrite(claim, message, this.#decisionContext()));
-    return endWith(problem);
+    return endWith(error);
   }
 
   async #abandon(
@@ -257,11 +256,10 @@ class PersistentVolumeClaimReconciler implements Reconciler {
         const daemon = await this.#context.daemons.clientOf(placement.daemon);
         await daemon.deleteVolume(volumeName(claim.metadata.uid), { signal });
       } catch (error) {
-        const problem = asDaemonProblem(error);
-        if (problem === undefined) throw error;
+        if (!isProblemError(error)) throw error;
         const { events } = this.#context;
-        events.warning(claim, 'ProvisioningCleanupFailed', problem.message);
-        return endWith(problem);
+        events.warning(claim, 'ProvisioningCleanupFailed', describeProblem(error));
+        return endWith(error);
       }
     }
     await this.#release(claim);

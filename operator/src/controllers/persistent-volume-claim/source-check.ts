@@ -57,7 +57,7 @@ function checkSnapshot(
   { claim, demand, driverName }: SourceQuestion,
 ): UsableSource | string {
   if (snapshot === undefined)
-    return `snapshot ${name} not found in namespace ${claim.metadata.namespace}`;
+    return `snapshot ${name} not found in namespace ${claim.metadata.namespace}; the claim waits for it`;
   const isProtected = hasFinalizer(snapshot, finalizers.snapshotRestoring);
   const isReleased =
     content === undefined || annotationOf(content, annotations.contentBeingDeleted) === yes;
@@ -112,11 +112,12 @@ function checkClaim(
   { name, claim: source, volume }: Extract<SourceWorld, { kind: 'claim' }>,
   { claim, demand, driverName }: SourceQuestion,
 ): UsableSource | string {
-  if (source === undefined) return `PVC ${name} not found in namespace ${claim.metadata.namespace}`;
+  if (source === undefined)
+    return `PVC ${name} not found in namespace ${claim.metadata.namespace}; the claim waits for it`;
   if (isTerminating(source) && !hasFinalizer(source, finalizers.claimCloning)) {
     return `PVC ${name} is being deleted`;
   }
-  if (source.status?.phase !== 'Bound') return `PVC ${name} is not bound`;
+  if (source.status?.phase !== 'Bound') return `PVC ${name} is not bound; the claim waits for it`;
   const reference = volume?.spec.claimRef;
   if (volume === undefined || reference?.uid !== source.metadata.uid) {
     return `PV ${source.spec.volumeName} of PVC ${name} not found, or bound to another claim`;

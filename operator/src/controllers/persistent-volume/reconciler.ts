@@ -5,6 +5,7 @@
  * declared Released. It comes back when the volume or the daemon changes, and with growing pauses while the daemon
  * refuses.
  */
+import { isProblemError } from '@varve/contract/problem';
 import type { ControllerContext } from '../../controller-context.ts';
 import { isNotFound } from '../../kube/api-errors.ts';
 import type { PersistentVolume } from '../../kube/core-kinds.ts';
@@ -13,7 +14,7 @@ import { isTerminating } from '../../kube/kubernetes-object.ts';
 import { done, type ReconcileResult } from '../../kube/reconcile-result.ts';
 import type { ControllerModule, Reconciler } from '../../kube/reconciler.ts';
 import { persistentVolumes } from '../../kube/resource.ts';
-import { asDaemonProblem, endWith } from '../shared/daemon-problem.ts';
+import { describeProblem, endWith } from '../shared/daemon-problem.ts';
 import { readLive } from '../shared/live-read.ts';
 import { finalizers } from '../shared/protocol-names.ts';
 import type { StorageHandle } from '../shared/storage-handle.ts';
@@ -72,10 +73,9 @@ class PersistentVolumeReconciler implements Reconciler {
       const daemon = await this.#context.daemons.clientOf(handle.daemon);
       await daemon.deleteVolume(handle.id, { signal });
     } catch (error) {
-      const problem = asDaemonProblem(error);
-      if (problem === undefined) throw error;
-      this.#context.events.warning(volume, failureReason, problem.message);
-      return endWith(problem);
+      if (!isProblemError(error)) throw error;
+      this.#context.events.warning(volume, failureReason, describeProblem(error));
+      return endWith(error);
     }
     await this.#deleteObject(volume);
     return done();

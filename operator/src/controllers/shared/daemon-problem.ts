@@ -1,18 +1,20 @@
-/** How a pass ends after a storage daemon refused: the table of errors in the contract decides. */
-import { isProblemError, type ProblemError } from '@varve/contract/problem';
+/** What follows from a storage daemon's refusal: the table of errors in the contract decides. */
+import type { ProblemError } from '@varve/contract/problem';
 import { terminal, type ReconcileResult } from '../../kube/reconcile-result.ts';
-
-/**
- * Our own message of a daemon's refusal, or undefined for what is not a refusal: a broken invariant, or the end of
- * the pass by its signal.
- */
-export function asDaemonProblem(error: unknown): ProblemError | undefined {
-  return isProblemError(error) ? error : undefined;
-}
 
 /** Whether the same call can never succeed as things stand. */
 export function isHopeless(problem: ProblemError): boolean {
   return problem.retry === 'never';
+}
+
+/**
+ * What the daemon said, and what happens next, for people. The same for every attempt: what changes from one to the
+ * next would be a write, and an event, for each.
+ */
+export function describeProblem(problem: ProblemError): string {
+  return isHopeless(problem)
+    ? `${problem.message}. This is not tried again`
+    : `${problem.message}. This is tried again with growing pauses of up to 5 minutes`;
 }
 
 /** Ends the pass: hopeless problems stop the key, all others are thrown and come back with growing pauses. */

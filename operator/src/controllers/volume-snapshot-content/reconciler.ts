@@ -6,6 +6,7 @@
  * missing from a cache. It comes back when the content, its snapshot or the daemon changes, and with growing pauses
  * while the daemon refuses.
  */
+import { isProblemError } from '@varve/contract/problem';
 import type { Snapshot } from '@varve/contract/snapshot';
 import type { ControllerContext } from '../../controller-context.ts';
 import { changeFinalizers } from '../../kube/finalizer.ts';
@@ -16,7 +17,7 @@ import type { VolumeSnapshotContent } from '../../kube/snapshot-kinds.ts';
 import { patchStatus } from '../../kube/status-patch.ts';
 import { ConditionSupport } from '../shared/condition-support.ts';
 import { daemonLabels } from '../shared/daemon-labels.ts';
-import { asDaemonProblem, endWith, isHopeless } from '../shared/daemon-problem.ts';
+import { describeProblem, endWith, isHopeless } from '../shared/daemon-problem.ts';
 import type { DecisionContext } from '../shared/decision-context.ts';
 import { tell } from '../shared/object-event.ts';
 import { annotations, finalizers, yes } from '../shared/protocol-names.ts';
@@ -135,14 +136,13 @@ class VolumeSnapshotContentReconciler implements Reconciler {
   }
 
   async #creationFailed(content: VolumeSnapshotContent, error: unknown): Promise<StepResult> {
-    const problem = asDaemonProblem(error);
-    if (problem === undefined) throw error;
-    const message = `Failed to create snapshot: ${problem.message}`;
+    if (!isProblemError(error)) throw error;
+    const message = `Failed to create snapshot: ${describeProblem(error)}`;
     const failure = { reason: 'SnapshotCreationFailed', message };
     const written = await this.#recordFailure(content, failure);
     // While it is tried again the mark stays: an earlier attempt may have had effect without an answer.
-    if (isHopeless(problem)) await this.#settle(written);
-    return endWith(problem);
+    if (isHopeless(error)) await this.#settle(written);
+    return endWith(error);
   }
 
   async #querySnapshot(
@@ -155,16 +155,15 @@ class VolumeSnapshotContentReconciler implements Reconciler {
       const daemon = await this.#context.daemons.clientOf(handle.daemon);
       found = await daemon.getSnapshot(handle.id, { signal });
     } catch (error) {
-      const problem = asDaemonProblem(error);
-      if (problem === undefined) throw error;
+      if (!isProblemError(error)) throw error;
       const what =
-        problem.kind === 'not-found'
-          ? `can not find snapshot for snapshotID ${formatHandle(handle)}`
-          : problem.message;
+        error.kind === 'not-found'
+          ? `can not find snapshot for snapshotID ${formatHandle(handle)}; it is looked for again`
+          : describeProblem(error);
       const message = `Failed to check and update snapshot content: ${what}`;
       const reason = 'SnapshotContentCheckandUpdateFailed';
       await this.#recordFailure(content, { reason, message });
-      return endWith(problem);
+      return endWith(error);
     }
     const patch = takenPatch(content, formatHandle(handle), found, this.#decisionContext());
     await this.#writeStatus(content, { patch, events: [] });
@@ -180,12 +179,11 @@ class VolumeSnapshotContentReconciler implements Reconciler {
       const daemon = await this.#context.daemons.clientOf(handle.daemon);
       await daemon.deleteSnapshot(handle.id, { signal });
     } catch (error) {
-      const problem = asDaemonProblem(error);
-      if (problem === undefined) throw error;
-      const message = `Failed to delete snapshot: ${problem.message}`;
+      if (!isProblemError(error)) throw error;
+      const message = `Failed to delete snapshot: ${describeProblem(error)}`;
       const wait = { reason: 'SnapshotDeleteError', message };
       await this.#writeStatus(content, deletionWaitWrite(content, wait, this.#decisionContext()));
-      return endWith(problem);
+      return endWith(error);
     }
     const isHeldByOthers = (content.metadata.finalizers ?? []).length > 1;
     const emptied = isHeldByOthers

@@ -22,6 +22,7 @@ import type { VolumeSnapshot, VolumeSnapshotContent } from '../../kube/snapshot-
 import { patchStatus } from '../../kube/status-patch.ts';
 import { ConditionSupport } from '../shared/condition-support.ts';
 import type { DecisionContext } from '../shared/decision-context.ts';
+import { readLive } from '../shared/live-read.ts';
 import { tell } from '../shared/object-event.ts';
 import { annotations, finalizers, yes } from '../shared/protocol-names.ts';
 import { takeSteps } from '../shared/steps.ts';
@@ -117,7 +118,8 @@ class VolumeSnapshotReconciler implements Reconciler {
     content: Draft<VolumeSnapshotContent>,
   ): Promise<void> {
     const { client, events } = this.#context;
-    await this.#protectClaim(snapshot);
+    // It may have gone while we waited for the lock: then the next step says so.
+    if (!(await this.#protectClaim(snapshot))) return;
     try {
       await client.create(volumeSnapshotContents, content);
     } catch (error) {
@@ -132,17 +134,18 @@ class VolumeSnapshotReconciler implements Reconciler {
   }
 
   /** Keeps the claim, and so its volume, until the snapshot is taken. Taken away by `source-protection`. */
-  async #protectClaim(snapshot: VolumeSnapshot): Promise<void> {
+  async #protectClaim(snapshot: VolumeSnapshot): Promise<boolean> {
     const { client, listers } = this.#context;
     const key = objectKey({
       namespace: snapshot.metadata.namespace,
       name: snapshot.spec.source.persistentVolumeClaimName ?? '',
     });
-    await this.#claimLock.runExclusive([key], async () => {
+    return this.#claimLock.runExclusive([key], async () => {
       const claim = listers.of(persistentVolumeClaims).get(key);
-      if (claim === undefined) return;
+      if (claim === undefined) return false;
       const add = [finalizers.claimAsSource];
-      await changeFinalizers(client, persistentVolumeClaims, claim, { add });
+      const held = await changeFinalizers(client, persistentVolumeClaims, claim, { add });
+      return held !== undefined;
     });
   }
 
@@ -182,6 +185,8 @@ class VolumeSnapshotReconciler implements Reconciler {
     if (content.spec.deletionPolicy !== 'Delete') return;
     try {
       await client.delete(volumeSnapshotContents, { name }, { uid });
+      // The answer to a DELETE does not reach the cache. Without this the next pass would ask once more.
+      await readLive(client, volumeSnapshotContents, { name });
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
