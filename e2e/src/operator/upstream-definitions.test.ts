@@ -1,4 +1,4 @@
-/** On definitions of the snapshot API that have no conditions, as upstream's, all works, and the status says all it can. */
+/** On definitions of the snapshot API that have no conditions, as upstream's, all works. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
   managedByLabel,
