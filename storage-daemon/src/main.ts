@@ -85,7 +85,8 @@ const program = addConfigOptions(
 program
   .command('inspect')
   .description(
-    'Prints the pool on devices that no daemon serves and checks it, without writing to them. Exit code 1: something is wrong.',
+    'Prints the pool on devices that no daemon serves and checks it, without writing to them. ' +
+      'Exit code 1: something is wrong.',
   )
   .argument('<devices...>', 'all devices or files of the pool')
   .action(async (paths: readonly string[]) => {

@@ -37,7 +37,7 @@ const bodyBytesMax = 256 * 1024;
 /** A request must have arrived within this time, so that slow senders cannot hold connections. */
 const requestTimeoutMs = 30_000;
 /** A call is answered within this time; only formatting a large pool may take longer, and then goes on. */
-const handlerTimeoutMs = 60_000;
+const handlerTimeoutMsDefault = 60_000;
 /**
  * Longer than what proxies and clients usually keep a connection, so that it is not we who close under a
  * request.
@@ -53,6 +53,8 @@ export interface HttpServerOptions {
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   /** Undefined: whoever can connect is admin (a unix socket, or loopback by choice). */
   readonly token: TokenFile | undefined;
+  /** Time for a call; default 60 s. */
+  readonly handlerTimeoutMs?: number;
 }
 
 /** Creates the server; it does not listen yet. */
@@ -96,14 +98,17 @@ export async function createHttpServer(
   return app;
 }
 
-function createFastify({ tls }: HttpServerOptions, logger: Logger): FastifyInstance {
+function createFastify(
+  { tls, handlerTimeoutMs }: HttpServerOptions,
+  logger: Logger,
+): FastifyInstance {
   const options: FastifyServerOptions = {
     loggerInstance: logger,
     // The hook below logs each request once, with its answer.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
-    handlerTimeout: handlerTimeoutMs,
+    handlerTimeout: handlerTimeoutMs ?? handlerTimeoutMsDefault,
     keepAliveTimeout: keepAliveTimeoutMs,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
