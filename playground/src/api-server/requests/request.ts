@@ -9,7 +9,7 @@ export interface ApiRequest {
   readonly accept: string;
   readonly contentType: string;
   readonly userAgent: string;
-  readonly body: string;
+  readonly body: Buffer;
 }
 
 /** An answer with a body that is known at once. */

@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { StateFolder } from './state-folder.ts';
+
+let parent: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'varve-state-'));
+});
+
+afterEach(() => {
+  rmSync(parent, { recursive: true });
+});
+
+test('is made for its owner alone, and locked until it is closed', () => {
+  const path = join(parent, 'new/state');
+  const folder = StateFolder.open(path);
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+  expect(() => StateFolder.open(path)).toThrow(`Another playground runs on ${path}`);
+  folder.close();
+  StateFolder.open(path).close();
+});
+
+test('clear() deletes what playgrounds make, and nothing else', () => {
+  const folder = StateFolder.open(parent);
+  writeFileSync(join(parent, 'my-thesis.txt'), 'precious');
+  writeFileSync(folder.poolFile, 'data');
+  mkdirSync(folder.objectsFolder);
+  folder.writeSettings({ port: 4711 });
+  folder.logFile('operator');
+  folder.clear();
+  expect(existsSync(join(parent, 'my-thesis.txt'))).toBe(true);
+  for (const path of [folder.poolFile, folder.objectsFolder, join(parent, 'logs')]) {
+    expect(existsSync(path)).toBe(false);
+  }
+  expect(folder.readSettings()).toEqual({ port: 0 });
+  folder.close();
+});
+
+test('keeps its settings', () => {
+  const folder = StateFolder.open(parent);
+  expect(folder.readSettings()).toEqual({ port: 0 });
+  folder.writeSettings({ port: 4711 });
+  expect(folder.readSettings()).toEqual({ port: 4711 });
+  folder.close();
+});
+
+test('refuses a path that is too long for its sockets, in one sentence', () => {
+  const path = join(parent, 'x'.repeat(120));
+  expect(() => StateFolder.open(path)).toThrow('bytes too long for a unix socket');
+  expect(existsSync(path)).toBe(false);
+});
+
+test('refuses a path that cannot be a folder', () => {
+  writeFileSync(join(parent, 'file'), '');
+  expect(() => StateFolder.open(join(parent, 'file'))).toThrow('Cannot use the state folder');
+});
