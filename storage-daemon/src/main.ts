@@ -29,13 +29,11 @@ async function serve(command: Command): Promise<void> {
   };
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  const daemon = await startDaemon(config, {
-    logger,
-    reactorEntry: new URL('./reactor/reactor.js', import.meta.url),
-    onCrash: crash,
-  });
+  const reactorEntry = new URL('./reactor/reactor.js', import.meta.url);
+  let daemon: Daemon | undefined;
+  stopOnSignal(logger, async () => daemon?.close());
+  daemon = await startDaemon(config, { logger, reactorEntry, onCrash: crash });
   announce(config, daemon, logger);
-  stopOnSignal(daemon, logger);
 }
 
 function announce(config: DaemonConfig, { endpoints, exports }: Daemon, logger: Logger): void {
@@ -46,9 +44,9 @@ function announce(config: DaemonConfig, { endpoints, exports }: Daemon, logger: 
 
 /**
  * The first signal drains; a second one ends the process as a kill would, which loses nothing that was
- * acknowledged.
+ * acknowledged. Before the daemon serves there is nothing to drain.
  */
-function stopOnSignal(daemon: Daemon, logger: Logger): void {
+function stopOnSignal(logger: Logger, close: () => Promise<void>): void {
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {
     if (isStopping) {
@@ -57,7 +55,7 @@ function stopOnSignal(daemon: Daemon, logger: Logger): void {
     }
     isStopping = true;
     logger.info({ signal }, 'stopping');
-    void daemon.close().then(() => {
+    void close().then(() => {
       logger.info('stopped');
       process.exit(0);
     });

@@ -47,14 +47,27 @@ export interface DeviceContent {
  * signatures contradict.
  */
 export async function readDeviceContent(device: BlockDevice): Promise<DeviceContent> {
-  const head = await readRange(device, 0, Math.min(signatureHeadBytes, device.sizeBytes));
-  const tailBytes = Math.min(signatureTailBytes, device.sizeBytes);
-  const tail = await readRange(device, device.sizeBytes - tailBytes, tailBytes);
-  const copies = [head, head.subarray(mebibyteBytes), tail];
+  const copies = await readCopies(device);
   return {
     pool: findPool(copies),
     signatures: [...findDamagedPool(copies), ...(await probeWithBlkid(device.name))],
   };
+}
+
+/** The pool that a device belongs to; undefined if no copy of its superblock can be read. */
+export async function readPoolOf(device: BlockDevice): Promise<DeviceContent['pool']> {
+  return findPool(await readCopies(device));
+}
+
+/**
+ * What lies where the copies of a superblock are. Reads wherever a signature could be, so that an unreadable
+ * place is noticed.
+ */
+async function readCopies(device: BlockDevice): Promise<readonly Uint8Array[]> {
+  const head = await readRange(device, 0, Math.min(signatureHeadBytes, device.sizeBytes));
+  const tailBytes = Math.min(signatureTailBytes, device.sizeBytes);
+  const tail = await readRange(device, device.sizeBytes - tailBytes, tailBytes);
+  return [head, head.subarray(mebibyteBytes), tail];
 }
 
 /** The first copy of a superblock that can be read, or that a newer version wrote. */

@@ -99,8 +99,29 @@ describe('openPool', () => {
     const devices = [join(other.folder, 'other.img')];
     await expect(control.operations.openPool({ ...lost, devices })).rejects.toMatchObject({
       kind: 'failed-precondition',
-      message: expect.stringContaining('its devices hold pool "other"'),
+      message: expect.stringContaining('holds pool "other" with uuid'),
     });
+    rmSync(other.folder, { recursive: true });
+  });
+
+  test('refuses a pool that holds an id which another pool holds, until one of them is gone', async () => {
+    const other = new TestControl();
+    await other.createPool('pool-2');
+    await other.createVolume('b', { pool: 'pool-2' });
+    await other.createVolume('a', { pool: 'pool-2' });
+    const [{ uuid: poolUuid } = { uuid: '' }] = await other.operations.listPools(undefined);
+    await other.operations.shutdown(undefined);
+    const devices = [join(other.folder, 'pool-2.img')];
+    const open = () => control.operations.openPool({ pool: 'pool-2', poolUuid, devices });
+    await expect(open()).rejects.toMatchObject({
+      kind: 'failed-precondition',
+      blocker: 'volume/a',
+    });
+    expect(await control.operations.listPools(undefined)).toHaveLength(1);
+    await control.operations.deleteVolume({ id: 'a' });
+    await open();
+    expect((await control.operations.getVolume({ id: 'a' })).pool).toBe('pool-2');
+    await control.operations.shutdown(undefined);
     rmSync(other.folder, { recursive: true });
   });
 });

@@ -13,8 +13,8 @@ import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
 import type { PoolIdentity } from '../messages.ts';
 import { throwDeviceProblem } from './device-problem.ts';
+import { readPoolOf } from './device-signature.ts';
 import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
-import { formatUuid } from '../uuid-text.ts';
 
 /** A pool that serves. */
 export interface ServingPool {
@@ -61,7 +61,12 @@ export class OpenPools {
       for (const each of devices) {
         held.push(typeof each === 'string' ? this.#engine.openDevice(each) : each);
       }
-      const serving = { store: await this.#openStore(identity, held), devices: held };
+      await checkIdentity(identity, held);
+      const environment = this.#environment;
+      const store = await this.#engine.openStore({}, { devices: held, environment });
+      // No turn passes from here to the entry: pools that open at the same time see each other.
+      this.#refuseDouble(identity.pool, store);
+      const serving = { store, devices: held };
       this.#serving.set(identity.pool, serving);
       this.#closed.delete(identity.pool);
       return serving;
@@ -149,33 +154,34 @@ export class OpenPools {
     );
   }
 
-  async #openStore(identity: PoolIdentity, devices: readonly PoolBlockDevice[]): Promise<Store> {
-    const action = `Opening pool "${identity.pool}"`;
-    const store = await this.#engine.openStore({}, { devices, environment: this.#environment });
-    const foundUuid = formatUuid(store.poolUuid);
-    if (store.poolName !== identity.pool || foundUuid !== identity.poolUuid) {
-      store.destroy();
-      throw new ProblemError(
-        'failed-precondition',
-        `${action} failed: its devices hold pool "${store.poolName}" with uuid ${foundUuid} instead of ` +
-          identity.poolUuid,
-      );
-    }
-    const double = this.#findDouble(store);
-    if (double) {
-      store.destroy();
-      throw new ProblemError(
-        'failed-precondition',
-        `${action} failed: it holds a ${double.kind} "${double.name}", and so does another pool`,
-        { blocker: `${double.kind}/${double.name}` },
-      );
-    }
-    return store;
+  /** Ids are unique over all open pools, so that a name never means two things. */
+  #refuseDouble(pool: string, store: Store): void {
+    if (this.#serving.size === 0) return;
+    const nodes = [...store.list('volume'), ...store.list('snapshot')];
+    const double = nodes.find((node) => this.find(node));
+    if (!double) return;
+    store.destroy();
+    throw new ProblemError(
+      'failed-precondition',
+      `Opening pool "${pool}" failed: it holds a ${double.kind} "${double.name}", and so does another pool`,
+      { blocker: `${double.kind}/${double.name}` },
+    );
   }
+}
 
-  #findDouble(store: Store): NodeSummary | undefined {
-    if (this.#serving.size === 0) return undefined;
-    return [...store.list('volume'), ...store.list('snapshot')].find((node) => this.find(node));
+/** Refuses another pool's devices before anything is written to them: opening writes. */
+async function checkIdentity(
+  { pool, poolUuid }: PoolIdentity,
+  devices: readonly PoolBlockDevice[],
+): Promise<void> {
+  for (const device of devices) {
+    const found = await readPoolOf(device);
+    if (found === undefined || (found.name === pool && found.uuid === poolUuid)) continue;
+    throw new ProblemError(
+      'failed-precondition',
+      `Opening pool "${pool}" failed: device "${device.name}" holds pool "${found.name}" with uuid ` +
+        `${found.uuid} instead of ${poolUuid}`,
+    );
   }
 }
 
