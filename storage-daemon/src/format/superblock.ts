@@ -54,7 +54,8 @@ export const superblockMagic = 'VARVESB1';
 /** Most devices of a pool. */
 export const poolDevicesMax = 16;
 const magicBytes = encodeText(superblockMagic);
-const formatVersion = 1;
+/** The version of the format that this build writes. */
+export const formatVersion = 1;
 /** Incompatible feature bits that this version knows: none yet. */
 const knownIncompatible = 0;
 const knownReadOnlyCompatible = 0;

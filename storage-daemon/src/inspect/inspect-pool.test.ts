@@ -9,11 +9,9 @@ import { buildImage } from '../testing/image/image-builder.ts';
 import type { ImageSpec } from '../testing/image/image-spec.ts';
 import { MemoryDevice } from '../testing/image/memory-device.ts';
 import { samplePool } from '../testing/image/sample-pool.ts';
-import { createStoredPool, writeFilled } from '../testing/image/stored-pool.ts';
+import { createStoredPool, storedPoolBlocks, writeFilled } from '../testing/image/stored-pool.ts';
 import { SimImage } from '../testing/sim-image.ts';
 import { inspectDevices, inspectPool } from './inspect-pool.ts';
-
-const poolBlocks = 2304;
 
 async function inspect(image: SimImage): Promise<{ exitCode: number; lines: string[] }> {
   const lines: string[] = [];
@@ -31,7 +29,7 @@ function inspectSample(change: (spec: ImageSpec) => void = () => {}) {
 
 /** A pool that the store left without a checkpoint: its last changes are in the journal alone. */
 async function crashedPool(): Promise<SimImage> {
-  const image = new SimImage(poolBlocks);
+  const image = new SimImage(storedPoolBlocks);
   const store = await createStoredPool(new MemoryDevice('disk', image));
   const uuid = new Uint8Array(16);
   await store.createVolume({ name: 'a', uuid, sizeBlocks: 64, attributes: '{}' });
@@ -122,7 +120,7 @@ describe('inspectDevices()', () => {
   });
 
   test('says so if there is no pool', async () => {
-    const { exitCode, lines } = await inspect(new SimImage(poolBlocks));
+    const { exitCode, lines } = await inspect(new SimImage(storedPoolBlocks));
     expect(lines).toContain('found: no superblock can be read');
     expect(exitCode).toBe(1);
   });
@@ -141,7 +139,7 @@ describe('inspectPool()', () => {
     try {
       const path = join(folder, 'disk');
       const { image } = buildImage([samplePool()]);
-      const content = new Uint8Array(poolBlocks * 4096);
+      const content = new Uint8Array(storedPoolBlocks * 4096);
       for (const block of image.writtenBlocks()) content.set(image.read(block)!, block * 4096);
       writeFileSync(path, content);
       const lines: string[] = [];

@@ -1,4 +1,4 @@
-/** A device in memory that does what it is asked, at once: for images that are looked at, not raced for. */
+/** A device in memory that does what it is asked, in order: for images that are looked at, not raced for. */
 import type { BlockDevice, DeviceCompletion } from '../../device/block-device.ts';
 import { blockSizeBytes } from '../../units.ts';
 import { SimImage } from '../sim-image.ts';
@@ -22,7 +22,7 @@ export class MemoryDevice implements BlockDevice {
       if (found) target.set(found, start);
       else target.fill(0, start, start + blockSizeBytes);
     }
-    queueMicrotask(() => done(null));
+    setImmediate(done, null);
   }
 
   write(offsetBytes: number, source: Uint8Array, _fua: boolean, done: DeviceCompletion): void {
@@ -30,11 +30,11 @@ export class MemoryDevice implements BlockDevice {
       const block = (offsetBytes + start) / blockSizeBytes;
       this.#image.writeDurable(block, source.slice(start, start + blockSizeBytes));
     }
-    queueMicrotask(() => done(null));
+    setImmediate(done, null);
   }
 
   flush(done: DeviceCompletion): void {
-    queueMicrotask(() => done(null));
+    setImmediate(done, null);
   }
 
   close(): Promise<void> {
