@@ -3,7 +3,7 @@
  * when it is killed, and it is ended by its own process id only.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitUntil } from './wait-until.ts';
 
@@ -39,6 +39,8 @@ export class ManagedProcess {
   readonly name: string;
   readonly logFile: string;
   readonly exited: Promise<ProcessExit>;
+  /** Where in the log this process begins. */
+  readonly #logStart: number;
   readonly #child: ChildProcess;
   #exit: ProcessExit | undefined;
 
@@ -51,6 +53,7 @@ export class ManagedProcess {
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
+    this.#logStart = fstatSync(logDescriptor).size;
     closeSync(logDescriptor);
     runningProcesses.add(this);
     this.exited = new Promise((resolve, reject) => {
@@ -102,6 +105,11 @@ export class ManagedProcess {
       timeUp.abort();
       await killLater;
     }
+  }
+
+  /** Whether it, and not an earlier process with the same log, has logged a text. */
+  hasLogged(text: string): boolean {
+    return readFileSync(this.logFile).includes(text, this.#logStart);
   }
 
   /** The last lines of its log, with the file's name. */

@@ -63,6 +63,8 @@ function fioArguments(options: FioOptions): readonly string[] {
   return [
     `--name=${options.name}`,
     '--ioengine=nbd',
+    // One process to end, not a parent and a child.
+    '--thread',
     `--uri=${options.uri}`,
     '--rw=randwrite',
     '--bsrange=4k-64k',

@@ -36,9 +36,16 @@ export class OperatorProcess {
     await this.#process?.kill();
   }
 
+  /** Waits until it is connected: from then on it lists objects and works. */
+  async waitStarted(): Promise<void> {
+    await this.#waitLogged('started');
+  }
+
   /** Asks it to stop. */
   async stop(): Promise<ProcessExit> {
     if (this.#process === undefined) throw new Error('Stopping the operator failed: not started');
+    // Earlier than that, a signal ends it as it ends any program, and no exit code could be expected.
+    await this.#waitLogged('working');
     return this.#process.stop();
   }
 
@@ -50,5 +57,11 @@ export class OperatorProcess {
 
   logTail(): string {
     return this.#process?.logTail() ?? '';
+  }
+
+  async #waitLogged(message: string): Promise<void> {
+    await this.waitUntil(`the operator to say "${message}"`, async () =>
+      Promise.resolve(this.#process?.hasLogged(`"msg":"${message}"`) === true ? true : undefined),
+    );
   }
 }

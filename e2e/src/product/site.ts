@@ -17,6 +17,8 @@ import { StorageDaemon } from './storage-daemon.ts';
 
 /** Background work of a pool of a few GiB takes well under a second. */
 const drainTimeoutMs = 60_000;
+const deleteTimeoutMs = 120_000;
+const cleanExit = { code: 0, signal: null };
 
 /** What a site is made of. */
 export interface SiteOptions {
@@ -72,7 +74,9 @@ export class Site {
     try {
       await site.daemon.start();
       await site.daemon.createPool();
-      await site.kubectl.run(['create', 'namespace', site.kubectl.namespace]);
+      await site.kubectl.apply([
+        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: site.kubectl.namespace } },
+      ]);
       site.operator.start();
       await site.#waitForKinds();
       await site.kubectl.apply([...classManifests(), site.daemon.manifest()]);
@@ -108,6 +112,14 @@ export class Site {
     return exportUri(this.daemon.nbdSocket, `volume/${await this.volumeOf(claim)}`);
   }
 
+  /** The contents of the snapshots of this site's namespace. */
+  async snapshotContents(): Promise<readonly KubernetesObject[]> {
+    const contents = await this.kubectl.list<SnapshotContent>('volumesnapshotcontents');
+    return contents.filter(
+      (content) => content.spec.volumeSnapshotRef.namespace === this.kubectl.namespace,
+    );
+  }
+
   /** Fills a part of a claim's volume with one byte value, durably. */
   async fill(claim: string, pattern: number, range: string): Promise<void> {
     await qemuIoOk(await this.uriOf(claim), [`write -P ${pattern} ${range}`, 'flush']);
@@ -122,9 +134,7 @@ export class Site {
   /** Deletes all that the test made, as a user would, and demands that nothing is left anywhere. */
   async close(): Promise<void> {
     for (const resource of ['pods', 'pvc', 'volumesnapshots']) {
-      await this.kubectl.run(['delete', resource, '--all', '--timeout=120s'], {
-        timeoutMs: 150_000,
-      });
+      await this.kubectl.deleteAll(resource, deleteTimeoutMs);
     }
     await this.expectNothingLeft();
     await this.kubectl.delete('storagedaemon', this.daemon.name);
@@ -132,9 +142,9 @@ export class Site {
       timeoutMs: 150_000,
     });
     const operatorExit = await this.operator.stop();
-    assert.equal(operatorExit.code, 0, `the operator stops cleanly\n${this.operator.logTail()}`);
+    assert.deepEqual(operatorExit, cleanExit, `the operator stops cleanly`);
     const daemonExit = await this.daemon.stop();
-    assert.equal(daemonExit.code, 0, `the daemon stops cleanly\n${this.daemon.logTail()}`);
+    assert.deepEqual(daemonExit, cleanExit, `the daemon stops cleanly`);
     await this.daemon.expectCleanPool();
   }
 
@@ -146,10 +156,9 @@ export class Site {
         const volumes = (await this.kubectl.list<PersistentVolume>('pv')).filter((volume) =>
           volume.spec.csi?.volumeHandle.startsWith(`${this.daemon.name}/`),
         );
-        const contents = (
-          await this.kubectl.list<SnapshotContent>('volumesnapshotcontents')
-        ).filter((content) => content.spec.volumeSnapshotRef.namespace === this.kubectl.namespace);
-        const left = [...volumes, ...contents].map((object) => object.metadata.name);
+        const left = [...volumes, ...(await this.snapshotContents())].map(
+          (object) => object.metadata.name,
+        );
         if (left.length > 0) throw new Error(`left: ${left.join(', ')}`);
         return true;
       },

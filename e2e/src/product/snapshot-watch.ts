@@ -1,12 +1,23 @@
-/** Watches VolumeSnapshots with `kubectl get --watch` and takes the time at which each appeared and became ready. */
+/** Watches VolumeSnapshots through kubectl and takes the time at which each appeared and became ready. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Kubectl } from './kubectl.ts';
+
+/** Longer than any measurement. */
+const watchSeconds = 3600;
 
 /** When a snapshot was first seen and when it was ready, on the clock of `performance.now()`. */
 export interface SnapshotTimes {
   readonly seenMs: number;
   readyMs: number | undefined;
+}
+
+interface WatchEvent {
+  readonly type: string;
+  readonly object: {
+    readonly metadata: { readonly name: string };
+    readonly status?: { readonly readyToUse?: boolean };
+  };
 }
 
 /** A running watch. */
@@ -16,21 +27,24 @@ export class SnapshotWatch {
   readonly #ended: Promise<void>;
 
   constructor(kubectl: Kubectl) {
-    const columns = 'NAME:.metadata.name,READY:.status.readyToUse';
-    const line = kubectl.commandLine(
-      ['get', 'volumesnapshots', '--watch', '--no-headers', '-o'].concat(
-        `custom-columns=${columns}`,
-      ),
-    );
+    const path =
+      `/apis/snapshot.storage.k8s.io/v1/namespaces/${kubectl.namespace}/volumesnapshots` +
+      `?watch=1&timeoutSeconds=${watchSeconds}`;
+    const line = kubectl.commandLine(['get', '--raw', path]);
     this.#child = spawn(line.command, line.args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
     const lines = createInterface({ input: this.#child.stdout! });
     lines.on('line', (text) => this.#observe(text, performance.now()));
   }
 
-  /** Names of those that are ready. */
+  /** How many are ready. */
   get readyCount(): number {
     return [...this.times.values()].filter((times) => times.readyMs !== undefined).length;
+  }
+
+  /** Whether it still watches. */
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Milliseconds from appearance to readiness, ascending. */
@@ -46,10 +60,10 @@ export class SnapshotWatch {
   }
 
   #observe(text: string, nowMs: number): void {
-    const [name, ready] = text.trim().split(/\s+/);
-    if (name === undefined || name === '') return;
-    const times = this.times.get(name) ?? { seenMs: nowMs, readyMs: undefined };
-    this.times.set(name, times);
-    if (ready === 'true') times.readyMs ??= nowMs;
+    const { type, object } = JSON.parse(text) as WatchEvent;
+    if (type !== 'ADDED' && type !== 'MODIFIED') return;
+    const times = this.times.get(object.metadata.name) ?? { seenMs: nowMs, readyMs: undefined };
+    this.times.set(object.metadata.name, times);
+    if (object.status?.readyToUse === true) times.readyMs ??= nowMs;
   }
 }

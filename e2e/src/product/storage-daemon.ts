@@ -20,6 +20,8 @@ export interface StorageDaemonOptions {
   readonly name: string;
   readonly directory: string;
   readonly poolBytes: number;
+  /** Also serves REST on this port of the loopback interface, for callers with the token of the file. */
+  readonly tcp?: { readonly port: number; readonly tokenFile: string };
 }
 
 /** What a daemon holds. */
@@ -54,7 +56,7 @@ export class StorageDaemon {
     this.#process = new ManagedProcess({
       name: 'varve-storaged',
       command: process.execPath,
-      args: ['--enable-source-maps', program, 'serve', ...this.#arguments()],
+      args: ['--enable-source-maps', program, ...this.#arguments()],
       logFile: join(this.#options.directory, 'varve-storaged.log'),
     });
     await this.#process.waitUntil(
@@ -146,9 +148,14 @@ export class StorageDaemon {
   }
 
   #arguments(): readonly string[] {
+    const { name, directory, tcp } = this.#options;
     return [
-      `--state=${join(this.#options.directory, 'daemon-state')}`,
+      `--name=${name}`,
+      `--state-folder=${join(directory, 'daemon-state')}`,
       `--listen=unix://${this.controlSocket}`,
+      ...(tcp === undefined
+        ? []
+        : [`--listen=http://127.0.0.1:${tcp.port}`, `--token-file=${tcp.tokenFile}`]),
       `--nbd-listen=unix://${this.nbdSocket}`,
     ];
   }

@@ -70,8 +70,8 @@ async function runOnKind(
     options.print(`[${kind}] starting the cluster failed: ${messageOf(error)}`);
     return allAs('failed', messageOf(error), kind, options);
   }
+  const kubectlBinary = findKubectl(tools);
   try {
-    const kubectlBinary = findKubectl(tools);
     options.print(`[${kind}] ${await describeServer(cluster, kubectlBinary)}`);
     return await runTests(options.tests, {
       cluster,
@@ -81,6 +81,9 @@ async function runOnKind(
       programs: findPrograms(options.tests),
       print: options.print,
     });
+  } catch (error) {
+    options.print(`[${kind}] using the cluster failed: ${messageOf(error)}\n${cluster.logTails()}`);
+    return allAs('failed', messageOf(error), kind, options);
   } finally {
     await cluster.stop();
   }

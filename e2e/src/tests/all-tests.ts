@@ -1,6 +1,7 @@
 /** All end-to-end tests, in the order in which they are run: the page first, the long ones last. */
 import type { EndToEndTest } from '../runner/end-to-end-test.ts';
 import { badClaimsTest } from './bad-claims.ts';
+import { badCredentialsTest } from './bad-credentials.ts';
 import { badDevicesTest } from './bad-devices.ts';
 import { badRequestsTest } from './bad-requests.ts';
 import { deleteOrdersTest } from './delete-orders.ts';
@@ -19,6 +20,7 @@ export const endToEndTests: readonly EndToEndTest[] = [
   holesTest,
   badRequestsTest,
   badDevicesTest,
+  badCredentialsTest,
   badClaimsTest,
   playgroundDemoTest,
   manySnapshotsTest,

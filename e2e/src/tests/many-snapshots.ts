@@ -32,16 +32,14 @@ export const manySnapshotsTest: EndToEndTest = {
     const startMs = performance.now();
     let appliedMs = 0;
     try {
-      await site.kubectl.run(['create', '-f', '-'], {
-        input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }),
-        timeoutMs: readyTimeoutMs,
-      });
+      await site.kubectl.create(manifests, readyTimeoutMs);
       appliedMs = performance.now() - startMs;
       await waitUntil(
         `${snapshotCount} snapshots to be ready`,
         () => {
           if (watch.readyCount === snapshotCount) return true;
-          throw new Error(`${watch.readyCount} are ready`);
+          const state = watch.isAlive ? 'the watch goes on' : 'the watch has ended';
+          throw new Error(`${watch.readyCount} of ${watch.times.size} seen are ready; ${state}`);
         },
         { timeoutMs: readyTimeoutMs },
       );
@@ -57,9 +55,7 @@ export const manySnapshotsTest: EndToEndTest = {
     );
     site.note(`from created to ready: ${formatPercentiles(watch.latenciesMs())}`);
     const deleteMs = performance.now();
-    await site.kubectl.run(['delete', 'volumesnapshots', '--all', '--timeout=180s'], {
-      timeoutMs: 200_000,
-    });
+    await site.kubectl.deleteAll('volumesnapshots', readyTimeoutMs);
     site.note(`all deleted in ${seconds(performance.now() - deleteMs)}`);
   },
 };

@@ -67,13 +67,14 @@ async function expectDescriptionsExplain(site: Site): Promise<void> {
   const explanations: readonly (readonly [string, readonly string[]])[] = [
     [
       `volumesnapshot/${sourcePage.snapshot.name}`,
-      ['Ready To Use:  true', 'Restore Size:  256Mi', 'CreatingSnapshot', 'SnapshotReady'],
+      ['Ready To Use: true', 'Restore Size: 256Mi', 'CreatingSnapshot', 'SnapshotReady'],
     ],
     [`pvc/${sourcePage.restoredClaim.name}`, ['Bound', '256Mi', 'ProvisioningSucceeded']],
     [`storagedaemon/${site.daemon.name}`, ['Conditions:', 'Ready', site.daemon.controlSocket]],
   ];
   for (const [target, words] of explanations) {
-    const text = await site.kubectl.run(['describe', target]);
+    // kubectl lines its columns up with as many spaces as it takes.
+    const text = (await site.kubectl.run(['describe', target])).replaceAll(/ +/g, ' ');
     for (const word of words) {
       assert.ok(text.includes(word), `kubectl describe ${target} says "${word}":\n${text}`);
     }
