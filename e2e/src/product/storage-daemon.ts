@@ -11,6 +11,7 @@ import { tryCommand, type CommandResult } from '../process/run-command.ts';
 import { waitUntil } from '../process/wait-until.ts';
 
 const startTimeoutMs = 60_000;
+const disconnectTimeoutMs = 10_000;
 const program = join(import.meta.dirname, '../../../storage-daemon/dist/main.js');
 /** The pool's name at the daemon. */
 const poolName = 'pool';
@@ -113,6 +114,20 @@ export class StorageDaemon {
     const snapshots: string[] = [];
     for await (const snapshot of this.client.allSnapshots()) snapshots.push(snapshot.id);
     return { volumes, snapshots };
+  }
+
+  /** Deletes volumes; a client that has just ended may still be counted as connected. */
+  async deleteVolumes(...volumes: readonly string[]): Promise<void> {
+    for (const volume of volumes) {
+      await waitUntil(
+        `volume ${volume} to be deleted`,
+        async () => {
+          await this.client.deleteVolume(volume);
+          return true;
+        },
+        { timeoutMs: disconnectTimeoutMs },
+      );
+    }
   }
 
   /** Demands that it holds nothing, and that all space but metadata comes back. */

@@ -134,13 +134,13 @@ async function surviveFullPool(site: Site): Promise<void> {
 
   const readOnly = { readOnly: true };
   await qemuIoOk(uri, ['read -P 1 0 16M', 'read -P 2 16M 16M'], readOnly);
-  await client.deleteVolume('big');
+  await site.daemon.deleteVolumes('big');
   const other = exportUri(site.daemon.nbdSocket, 'volume/other');
   await client.deleteSnapshot('big-snapshot');
   await waitForSpace(site, 128 * mebibyte);
   await qemuIoOk(other, ['write -P 4 0 64M', 'flush', 'read -P 4 0 64M']);
   site.note('a full pool: deletes work, the space comes back, and writes go on');
-  await client.deleteVolume('other');
+  await site.daemon.deleteVolumes('other');
 }
 
 /** What REST says at that moment: new things may be refused, with the right kind; what is there can be read. */

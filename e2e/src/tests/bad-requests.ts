@@ -38,7 +38,7 @@ export const badRequestsTest: EndToEndTest = {
     assert.deepEqual(await site.daemon.content(), before, 'nothing was made or lost');
     await qemuIoOk(uri, ['read -P 7 0 1M']);
     await client.deleteSnapshot('kept-snapshot');
-    await client.deleteVolume('kept');
+    await site.daemon.deleteVolumes('kept');
   },
 };
 
