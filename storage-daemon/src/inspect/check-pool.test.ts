@@ -1,10 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { DeviceError } from '../device/block-device.ts';
+import { decodeCellRoot, encodeCellRoot } from '../format/cell-root.ts';
+import { decodeSuperblock, encodeSuperblock } from '../format/superblock.ts';
+import { formatStore } from '../store/format-store.ts';
 import { buildImage } from '../testing/image/image-builder.ts';
 import type { ImageSpec, NodeSpec } from '../testing/image/image-spec.ts';
 import { MemoryDevice } from '../testing/image/memory-device.ts';
 import { samplePool, sampleNode } from '../testing/image/sample-pool.ts';
+import { fixedEnvironment, storedPoolGeometry } from '../testing/image/stored-pool.ts';
 import { SimImage } from '../testing/sim-image.ts';
 import { checkPool } from './check-pool.ts';
 
@@ -126,6 +130,37 @@ const breaks: readonly [string, (spec: ImageSpec) => void, RegExp][] = [
     'an extension without a record that is used',
     (spec) => patch(spec, 'ext-a', 128, Array<number>(128).fill(0)),
     /split record 8 is used and empty/,
+  ],
+
+  [
+    'a page without a birth',
+    (spec) => (spec.tables['root-a']!.children[1] = 'leaf1:0'),
+    /page 0 of level 1, child 1 has no birth/,
+  ],
+  [
+    'a shared page with another birth',
+    (spec) => (spec.tables['root-a']!.children[1] = 'leaf1:2'),
+    /both point to page \d+ with other births or checksums/,
+  ],
+  [
+    'a catalog record that is broken under a right checksum',
+    (spec) => patch(spec, 'catalog 0', 2 * 256 + 40, [1]),
+    /catalog, node 2: the checksum of a catalog record is wrong/,
+  ],
+  [
+    'a table of the catalog with a birth',
+    (spec) => patch(spec, 'catalog table', 2176, [1]),
+    /catalog, table 0 of level 1: a page of the cell has a birth/,
+  ],
+  [
+    'a table of the catalog with more pages than the root counts',
+    (spec) => patch(spec, 'catalog table', 128 + 4, [1]),
+    /catalog, table 0 of level 1: it has more than 1 pointers/,
+  ],
+  [
+    'a group list with bytes behind its entries',
+    (spec) => patch(spec, 'groups 0', 100, [1]),
+    /group list, page 0: reserved bytes 32\.\.4095 are not zero/,
   ],
 
   // Dead lists.
@@ -547,6 +582,68 @@ describe('checkPool() on rotten devices', () => {
     const tiny = await checkPool([new MemoryDevice('disk', new SimImage(2))]);
     expect(tiny.at(-1)).toBe('no superblock can be read');
     expect(await checkPool([])).toEqual(['no superblock can be read']);
+  });
+
+  test('reports copies that are valid and differ', async () => {
+    const poolUuid = new Uint8Array(16).fill(7);
+    const superblocks = await findingsOf(
+      () => {},
+      ({ image }) => {
+        const page = new Uint8Array(4096);
+        const superblock = decodeSuperblock(image.read(256)!, 1);
+        encodeSuperblock({ ...superblock, poolName: 'other' }, 1, page);
+        image.writeDurable(256, page);
+      },
+    );
+    expect(superblocks).toEqual([
+      expect.stringMatching(/superblock copy 1 \(generation 1\) differs from copy 0 of "disk"/),
+    ]);
+    const roots = await findingsOf(
+      () => {},
+      ({ image }) => {
+        const page = new Uint8Array(4096);
+        const root = decodeCellRoot(image.read(769)!, { cell: 0, poolUuid, copyNumber: 1 });
+        encodeCellRoot({ ...root, nextFamilyId: 9 }, 1, page);
+        image.writeDurable(769, page);
+      },
+    );
+    expect(roots).toEqual(['cell 0: the copies of the root in slot 1 differ']);
+  });
+
+  test('reports a root in the slot of the other generations', async () => {
+    const findings = await findingsOf(
+      () => {},
+      ({ image }) => {
+        for (const block of [513, 769]) image.writeDurable(block - 1, image.read(block)!);
+      },
+    );
+    expect(findings[0]).toMatch(/root in slot 0: generation 3 belongs into the other slot/);
+  });
+
+  test('does not mind a journal and a lost copy of the root, if it is told of a crash', async () => {
+    const spec = samplePool();
+    spec.journal.push([{ op: 'delete', node: 3 }]);
+    const built = buildImage([spec]);
+    rot(built, 769);
+    const devices = [new MemoryDevice('disk', built.image)];
+    expect(await checkPool(devices)).toHaveLength(2);
+    expect(await checkPool(devices, { isAfterCrash: true })).toEqual([]);
+    rot(built, 513);
+    expect(await checkPool(devices, { isAfterCrash: true })).toContain(
+      'cell 0: no root can be read',
+    );
+  });
+
+  test('finds the devices of a pool in any order, and misses one that is not there', async () => {
+    const devices = ['first', 'second'].map((name) => new MemoryDevice(name, new SimImage(2304)));
+    await formatStore(
+      { poolName: 'wide', poolUuid: new Uint8Array(16).fill(3), geometry: storedPoolGeometry },
+      { devices, environment: fixedEnvironment() },
+    );
+    expect(await checkPool(devices.toReversed())).toEqual([]);
+    expect(await checkPool(devices.slice(0, 1))).toEqual([
+      'the pool has 2 devices; number 1 is missing',
+    ]);
   });
 
   test('turns an error of the device into a finding', async () => {

@@ -8,15 +8,24 @@ import { type CellSummary, checkCell } from './check/check-cell.ts';
 import { Findings } from './findings.ts';
 import { openPoolReader } from './read/read-superblocks.ts';
 
+/** How the pool was left. */
+export interface CheckOptions {
+  /** By a crash: a journal that is to be replayed, and one lost copy of the newest root, are no findings. */
+  readonly isAfterCrash?: boolean;
+}
+
 /** What is wrong with the pool on these devices, as sentences; nothing if all is well. Never throws for a bad disk. */
-export async function checkPool(devices: readonly BlockDevice[]): Promise<readonly string[]> {
+export async function checkPool(
+  devices: readonly BlockDevice[],
+  { isAfterCrash = false }: CheckOptions = {},
+): Promise<readonly string[]> {
   const findings = new Findings();
   const reader = await openPoolReader(devices, findings);
   if (!reader) return findings.list();
   const owners = new Map<number, number>();
   const names = new Map<string, number>();
   for (let cell = 0; cell < reader.geometry.cellCount; cell++) {
-    const summary = await checkCell(reader, cell, findings);
+    const summary = await checkCell({ reader, cell, isAfterCrash }, findings);
     checkGroups({ cell, owners }, summary, findings);
     checkNames({ cell, names }, summary, findings);
   }

@@ -119,12 +119,30 @@ describe('inspectDevices()', () => {
     expect(exitCode).toBe(1);
   });
 
+  test('reports a hole in the journal, which keeps the store from writing', async () => {
+    const image = await crashedPool();
+    const [cut] = journalBlocks(image).slice(-2);
+    image.writeDurable(cut!, new Uint8Array(4096));
+    const { exitCode, lines } = await inspect(image);
+    expect(lines.join('\n')).toMatch(/found: cell 0: journal hole: block \d+ cannot be read/);
+    expect(exitCode).toBe(1);
+  });
+
   test('says so if there is no pool', async () => {
     const { exitCode, lines } = await inspect(new SimImage(storedPoolBlocks));
     expect(lines).toContain('found: no superblock can be read');
     expect(exitCode).toBe(1);
   });
 });
+
+/** Blocks of the journal, by sequence. */
+function journalBlocks(image: SimImage): number[] {
+  const sequenceOf = (block: number) => Buffer.from(image.read(block)!).readUInt32LE(8);
+  return image
+    .writtenBlocks()
+    .filter((block) => Buffer.from(image.read(block)!).toString('latin1', 0, 4) === 'VJB1')
+    .toSorted((a, b) => sequenceOf(a) - sequenceOf(b));
+}
 
 /** The newest block whose content is so. */
 function findBlock(image: SimImage, isIt: (page: Uint8Array) => boolean): number {

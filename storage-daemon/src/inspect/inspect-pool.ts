@@ -1,7 +1,7 @@
 /**
  * `varve-storaged inspect`: prints what is on the devices of a pool that is not open, and checks all of it. It never
- * writes to a device. What a journal holds beyond the last checkpoint is recovered by the store itself, on an overlay in
- * memory, and the overlay is what is printed and checked then.
+ * writes to a device. What a journal holds beyond the last checkpoint is recovered by the store itself, on an overlay
+ * in memory, and the overlay is what is printed and checked then.
  */
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';

@@ -1,6 +1,7 @@
 /**
- * Writes `storage-daemon/testdata/pool-format-<version>.img.gz` and what users see of it, once per version of the on-disk
- * format, with the build that is released. What is there already is never written again: later builds must open it.
+ * Writes `storage-daemon/testdata/pool-format-<version>.img.gz` and what users see of it, once per version of the
+ * on-disk format, with the build that is released. What is there already is never written again: later builds must
+ * open it.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -5,7 +5,7 @@ import { decodeText } from '../../format/byte-fields.ts';
 import type { GroupEntry } from '../../format/group-list.ts';
 import type { MetadataPointer } from '../../format/metadata-pointer.ts';
 import { attributesBytesMax } from '../../format/journal-record.ts';
-import type { Findings } from '../findings.ts';
+import { Findings } from '../findings.ts';
 import { readCatalog, readGroupList } from '../read/read-cell-tables.ts';
 import { type DeadList, readDeadList } from '../read/read-dead-list.ts';
 import { readJournal } from '../read/read-journal.ts';
@@ -25,15 +25,22 @@ export interface CellSummary {
   readonly groups: readonly GroupEntry[];
 }
 
-/** Checks a cell. */
+/** Checks a cell. After a crash its journal may hold more, and one copy of the root may be torn or older. */
 export async function checkCell(
-  reader: PoolReader,
-  cell: number,
+  options: { reader: PoolReader; cell: number; isAfterCrash: boolean },
   findings: Findings,
 ): Promise<CellSummary> {
-  const root = await readRoot(reader, cell, findings);
+  const { reader, cell, isAfterCrash } = options;
+  const lostCopies = new Findings();
+  const root = await readRoot(reader, cell, lostCopies);
+  if (!root || !isAfterCrash) findings.addAll(lostCopies);
   if (!root) return { nodes: [], groups: [] };
-  await checkJournal(reader, root, findings);
+  const left = await countReplayed(reader, root, findings);
+  findings.expect(
+    left === 0 || isAfterCrash,
+    () =>
+      `cell ${cell}: ${left} journal blocks follow the last checkpoint; what they changed is not checked`,
+  );
   const uses = new BlockUses({ cell, groupBlocks: reader.geometry.groupBlocks }, { findings });
   const groupList = await readGroupList(reader, root, findings);
   for (const { group } of groupList.entries) {
@@ -61,14 +68,14 @@ export async function checkCell(
   return { nodes: catalog.entries, groups };
 }
 
-async function checkJournal(reader: PoolReader, root: CellRoot, findings: Findings): Promise<void> {
+/** Journal blocks with records that recovery would replay. */
+async function countReplayed(
+  reader: PoolReader,
+  root: CellRoot,
+  findings: Findings,
+): Promise<number> {
   const journal = await readJournal(reader, root, findings);
-  const left = journal?.chain.filter(({ records }) => records?.length !== 0).length ?? 0;
-  findings.expect(
-    left === 0,
-    () =>
-      `cell ${root.cell}: ${left} journal blocks follow the last checkpoint; what they changed is not checked`,
-  );
+  return journal?.chain.filter(({ records }) => records?.length !== 0).length ?? 0;
 }
 
 function childrenOf(nodes: readonly CatalogRecord[]): Map<number, CatalogRecord[]> {

@@ -1,6 +1,6 @@
 /** What must hold of dead lists before they are compared with the maps. */
 import type { CatalogRecord } from '../../format/catalog-record.ts';
-import type { DeadBucket, DeadList } from '../read/read-dead-list.ts';
+import type { DeadList } from '../read/read-dead-list.ts';
 import { type CellState, nodeName, parentEpoch } from './cell-state.ts';
 
 /** Checks both dead lists of all nodes. */
@@ -41,10 +41,10 @@ function checkBuckets(
   for (const bucket of list.buckets) {
     const name = `${what}, bucket above ${bucket.birthLow}`;
     findings.expect(
-      bucket.blockCount === bucket.blocks.length,
-      () => `${name} counts ${bucket.blockCount} blocks and has ${bucket.blocks.length}`,
+      bucket.blockCount === bucket.entryCount,
+      () => `${name} counts ${bucket.blockCount} blocks and has ${bucket.entryCount}`,
     );
-    const { lowest, highest } = birthsOf(bucket);
+    const { lowest, highest } = bucket;
     findings.expect(
       lowest > bucket.birthLow && highest <= parent,
       () => `${name} has births from ${lowest} to ${highest}, its parent is of epoch ${parent}`,
@@ -58,14 +58,4 @@ function checkBuckets(
   for (let index = 0; index < list.blocks.length; index++) {
     findings.expect(list.blocks.pbn(index) !== 0, () => `${what} has an entry without a block`);
   }
-}
-
-function birthsOf({ blocks }: DeadBucket): { lowest: number; highest: number } {
-  let lowest = Infinity;
-  let highest = 0;
-  for (let index = 0; index < blocks.length; index++) {
-    lowest = Math.min(lowest, blocks.birth(index));
-    highest = Math.max(highest, blocks.birth(index));
-  }
-  return { lowest, highest };
 }

@@ -18,10 +18,14 @@ export interface DeadSequence {
   readonly pages: readonly { readonly pbn: number; readonly endIndex: number }[];
 }
 
-/** A bucket of a dead list. */
-export interface DeadBucket extends DeadSequence {
+/** A bucket of a dead list: what it says of itself, and what is in it. */
+export interface DeadBucket {
   readonly birthLow: number;
   readonly blockCount: number;
+  readonly entryCount: number;
+  /** Births of its entries; Infinity and 0 if there are none. */
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 /** The dead list of a node, of data or of map pages. */
@@ -70,12 +74,17 @@ export async function readDeadList(
   const blocks = new BlockList();
   const buckets: DeadBucket[] = [];
   for (const { segments, ...bucket } of decodeDeadDirectory(stream.bytes)) {
-    const sequence = await readSequence(reader, segments);
-    buckets.push({ ...bucket, ...sequence });
-    for (const { pbn } of sequence.pages) pbns.push(pbn);
-    for (let index = 0; index < sequence.blocks.length; index++) {
-      blocks.add(sequence.blocks.pbn(index), sequence.blocks.birth(index));
+    const { blocks: entries, pages } = await readSequence(reader, segments);
+    let lowest = Infinity;
+    let highest = 0;
+    for (let index = 0; index < entries.length; index++) {
+      const birth = entries.birth(index);
+      lowest = Math.min(lowest, birth);
+      highest = Math.max(highest, birth);
+      blocks.add(entries.pbn(index), birth);
     }
+    buckets.push({ ...bucket, entryCount: entries.length, lowest, highest });
+    for (const { pbn } of pages) pbns.push(pbn);
   }
   return { buckets, blocks: blocks.sort(), pbns };
 }

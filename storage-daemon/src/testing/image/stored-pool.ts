@@ -83,8 +83,8 @@ export async function readContent(store: Store): Promise<PoolContent> {
 }
 
 /**
- * Volumes, snapshots and clones; a snapshot that waits for its children; leaves with extensions and maps of two levels; what
- * a merged snapshot left to be freed. All of it is in a checkpoint.
+ * Volumes, snapshots and clones; a snapshot that waits for its children; leaves with extensions and maps of two levels;
+ * what a merged snapshot left to be freed. All of it is in a checkpoint.
  */
 export async function fillPool(store: Store): Promise<void> {
   const uuid = new Uint8Array(16).fill(1);

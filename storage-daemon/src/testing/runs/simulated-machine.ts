@@ -21,7 +21,10 @@ export interface StoreEngine {
   readonly formatStore: FormatStore;
   readonly openStore: OpenStore;
   /** Checks a pool that is not open; returns what is wrong with it. */
-  readonly checkPool: (devices: readonly SimDevice[]) => Promise<readonly string[]>;
+  readonly checkPool: (
+    devices: readonly SimDevice[],
+    options?: { readonly isAfterCrash?: boolean },
+  ) => Promise<readonly string[]>;
 }
 
 /** How the devices behave, whatever they hold. */

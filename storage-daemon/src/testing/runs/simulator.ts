@@ -273,6 +273,8 @@ class Run {
     this.totals.crashCount++;
     this.#addTrace(`crash: ${kind}`);
     this.#images = this.#end(incarnation.machine, kind);
+    // Whatever was under way, the last checkpoint is whole: replay begins there.
+    await this.#checkOffline('after a crash', { isAfterCrash: true });
   }
 
   async #closeCleanly(incarnation: Incarnation): Promise<void> {
@@ -316,7 +318,7 @@ class Run {
     await this.#checkOffline('after deleting everything');
   }
 
-  async #checkOffline(when: string): Promise<void> {
+  async #checkOffline(when: string, options: { isAfterCrash?: boolean } = {}): Promise<void> {
     const machine = new SimulatedMachine(
       {
         hasVolatileCache: this.#config.hasVolatileCache,
@@ -327,7 +329,8 @@ class Run {
       },
       { images: this.#images.map((image) => image.clone()), random: new SeededRandom(1) },
     );
-    const findings = await machine.drive('checking', this.#engine.checkPool(machine.devices));
+    const checking = this.#engine.checkPool(machine.devices, options);
+    const findings = await machine.drive('checking', checking);
     machine.crash('kill');
     expectHolds(findings.length === 0, () => `the checker found ${when}: ${findings.join('; ')}`);
   }
