@@ -139,9 +139,11 @@ describe('putVolume', () => {
       referencedBytes: 4096,
       uniqueBytes: 0,
     });
-    expect(b.object.uuid).not.toBe(a.object.uuid);
     const c = await putVolume('c', { source: { volume: 'b' }, sizeBytes: 128 * mebibyte });
     expect(c.object).toMatchObject({ source: { volume: 'b' }, referencedBytes: 4096 });
+    const { uuid } = await control.operations.getSnapshot({ id: 's' });
+    const uuids = [a.object.uuid, b.object.uuid, c.object.uuid, uuid];
+    expect(new Set(uuids).size).toBe(4);
   });
 });
 

@@ -180,6 +180,15 @@ describe('preparePool', () => {
     });
   });
 
+  test('clears the beginning and the very end, where signatures of later tools would be found', async () => {
+    const mebibyte = 1024 * 1024;
+    const places = [3 * mebibyte, testPoolBytes - mebibyte / 2, testPoolBytes - 512];
+    for (const place of places) patch(place, new Uint8Array(512).fill(0xff));
+    await formatPool('pool-1', image, uuid);
+    const bytes = fs.readFileSync(image);
+    for (const place of places) expect(bytes[place]).toBe(0);
+  });
+
   test('never overwrites a pool that can be read, whatever is forced', async () => {
     await formatPool('other', image, uuid);
     for (const force of [undefined, [{ type: 'varve', uuid }]]) {
