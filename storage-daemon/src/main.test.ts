@@ -141,7 +141,7 @@ describe('varve-storaged', () => {
     const second = start();
     expect(await second.ended).toEqual({ code: 2, signal: null });
     expect(second.output).toMatch(
-      /^varve-storaged: Opening the state folder "[^"]+" failed: Lock "[^"]+": held by process \d+ \(.*\)\n$/,
+      /^varve-storaged: Opening the state folder "[^"]+" failed: Lock "[^"]+": held by process \d+ \(varve-storaged\)\n$/,
     );
   });
 

@@ -22,6 +22,8 @@ async function serve(command: Command): Promise<void> {
   const config = readConfig(command);
   // Everything that the daemon makes is its user's alone: sockets, state, files of pools.
   process.umask(0o077);
+  // What the kernel calls the process, and so what another daemon says that holds a lock.
+  process.title = 'varve-storaged';
   const logger = createLogger({ name: 'varve-storaged', level: config.logLevel });
   const crash = (error: unknown): void => {
     logger.fatal({ err: error }, 'an invariant is broken: the daemon ends at once');
