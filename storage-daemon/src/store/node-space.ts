@@ -9,9 +9,20 @@ import type { TreeNode } from './tree-node.ts';
 /** Exact sizes of one node. */
 export async function spaceOfNode(cell: Cell, node: TreeNode): Promise<NodeSpace> {
   const { referencedBlocks } = node;
-  const reclaimableBlocks = reclaimableTogether(cell, [node]);
+  const reclaimableBlocks = reclaimableAlone(node);
   const uniqueBlocks = await countUnique(cell, node);
   return { referencedBlocks, uniqueBlocks, reclaimableBlocks };
+}
+
+/** What deleting this node frees: as `reclaimableTogether`, without looking at the rest of its family. */
+function reclaimableAlone(node: TreeNode): number {
+  const child = node.onlyChild;
+  if (child) return child.deadData.countAbove(node.parentEpoch);
+  if (node.children.size > 0) return 0;
+  const { parent } = node;
+  const isAwaited = parent?.isDeleted === true && parent.children.size === 2;
+  const [other] = isAwaited ? [...parent.children].filter((each) => each !== node) : [];
+  return node.ownBlocks + (other?.deadData.countAbove(parent?.parentEpoch ?? 0) ?? 0);
 }
 
 /** What deleting these nodes of one cell together frees. */

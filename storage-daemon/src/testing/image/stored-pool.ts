@@ -1,6 +1,6 @@
 /**
- * Pools that the real store has written to devices in memory: small, always the same, with whatever content a test puts
- * into them.
+ * Pools that the real store has written to devices in memory: small, always the same, with whatever content a test
+ * puts into them.
  */
 import type { BlockDevice } from '../../device/block-device.ts';
 import { formatStore } from '../../store/format-store.ts';
@@ -83,8 +83,8 @@ export async function readContent(store: Store): Promise<PoolContent> {
 }
 
 /**
- * Volumes, snapshots and clones; a snapshot that waits for its children; leaves with extensions and maps of two levels;
- * what a merged snapshot left to be freed. All of it is in a checkpoint.
+ * Volumes, snapshots and clones; a snapshot that waits for its children; leaves with extensions and maps of two
+ * levels; what a merged snapshot left to be freed. All of it is in a checkpoint.
  */
 export async function fillPool(store: Store): Promise<void> {
   const uuid = new Uint8Array(16).fill(1);
