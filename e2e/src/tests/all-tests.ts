@@ -8,6 +8,7 @@ import { deleteOrdersTest } from './delete-orders.ts';
 import { fioUnderCrashesTest } from './fio-under-crashes.ts';
 import { holesTest } from './holes.ts';
 import { imageRoundTripTest } from './image-round-trip.ts';
+import { kubectlCommandsTest } from './kubectl-commands.ts';
 import { manySnapshotsTest } from './many-snapshots.ts';
 import { operatorCrashesTest } from './operator-crashes.ts';
 import { playgroundDemoTest } from './playground-demo.ts';
@@ -17,6 +18,7 @@ import { sourcePageTest } from './source-page.ts';
 export const endToEndTests: readonly EndToEndTest[] = [
   sourcePageTest,
   deleteOrdersTest,
+  kubectlCommandsTest,
   holesTest,
   badRequestsTest,
   badDevicesTest,

@@ -148,9 +148,13 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+function encodeBody({ body, mediaType }: WholeAnswer): string | Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return mediaType.startsWith('text/') ? String(body) : `${formatJson(body)}\n`;
+}
+
 function writeWhole(response: ServerResponse, answer: WholeAnswer): void {
-  const isText = answer.mediaType.startsWith('text/');
-  const body = isText ? String(answer.body) : `${formatJson(answer.body)}\n`;
+  const body = encodeBody(answer);
   response.statusCode = answer.status;
   response.setHeader('content-type', answer.mediaType);
   response.setHeader('content-length', Buffer.byteLength(body));

@@ -17,7 +17,7 @@ export interface WholeAnswer {
   readonly type: 'whole';
   readonly status: number;
   readonly mediaType: string;
-  /** A JSON value, or a text if the media type is text. */
+  /** A JSON value, a text if the media type is text, or bytes. */
   readonly body: unknown;
   readonly warnings: readonly string[];
 }
@@ -59,4 +59,9 @@ export function textAnswer(text: string): WholeAnswer {
     body: text,
     warnings: [],
   };
+}
+
+/** An answer of bytes. */
+export function rawAnswer(body: Buffer, mediaType: string): WholeAnswer {
+  return { type: 'whole', status: 200, mediaType, body, warnings: [] };
 }

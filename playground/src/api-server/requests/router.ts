@@ -1,11 +1,5 @@
 /** From a request to its answer, without sockets. */
-import {
-  ApiError,
-  isApiError,
-  methodNotAllowed,
-  notImplemented,
-  unknownPath,
-} from '../objects/api-error.ts';
+import { ApiError, isApiError, methodNotAllowed, unknownPath } from '../objects/api-error.ts';
 import type { ServerState } from '../operations/server-state.ts';
 import type { ModelSchemas } from '../schema/model-schemas.ts';
 import {
@@ -16,6 +10,7 @@ import {
   resourceList,
 } from './discovery.ts';
 import { negotiateDiscovery } from './media-types.ts';
+import { openApiV2Answer } from './openapi-v2.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { jsonAnswer, textAnswer, type ApiAnswer, type ApiRequest } from './request.ts';
 import { parseResourceUrl } from './request-target.ts';
@@ -113,7 +108,8 @@ export class Router {
 
   #openApi(parts: readonly string[]): ApiAnswer {
     const { registry } = this.#state;
-    if (parts[0] !== 'v3') throw notImplemented('OpenAPI v2 (use /openapi/v3)');
+    if (parts.length === 1 && parts[0] === 'v2') return openApiV2Answer(serverVersion.gitVersion);
+    if (parts[0] !== 'v3') throw unknownPath();
     if (parts.length === 1) return jsonAnswer(openApiIndex(registry, this.#models));
     const groupVersion =
       parts[1] === 'api'
