@@ -4,6 +4,7 @@
  * have changed in place since (a walk that read it there would free what others use).
  *
  * - clean: `pbn` holds these bytes. dirty: `pbn` is 0, or the page that the next checkpoint supersedes.
+ * - freed: `pbn` is 0 and it is not dirty. Only the map of a dying node may still name such a page, and never reads it.
  * - A frame with a dirty child is dirty. A dirty frame belongs to the one node that may change it, or is frozen by
  *   snapshots.
  */

@@ -1,4 +1,6 @@
 /** The top of a node's map: a pointer, and its frame once it is resident. */
+import { assert } from '@varve/common/assert';
+
 import { nullPointer, type MetadataPointer } from '../format/metadata-pointer.ts';
 import type { MapFrame } from './map-frame.ts';
 
@@ -28,9 +30,13 @@ export function isEmptyRoot(root: MapRoot): boolean {
   return root.frame === undefined && root.pbn === 0;
 }
 
-/** The pointer to store: of a root whose frame is clean. */
+/** The pointer to store: of a root whose frame is clean, or freed under a dying node. */
 export function rootPointer(root: MapRoot): MetadataPointer {
   const { frame, birth } = root;
+  if (frame?.pbn === 0) {
+    assert(!frame.isDirty, 'a root is to be stored before its page');
+    return nullPointer;
+  }
   if (frame) return { pbn: frame.pbn, crc: frame.crc, birth };
   return root.pbn === 0 ? nullPointer : { pbn: root.pbn, crc: root.crc, birth };
 }

@@ -326,6 +326,19 @@ export function removeChild(table: TableFrame, position: number): void {
   table.pointers.birth[position] = 0;
 }
 
+/** Takes an extension out of a leaf, and with it the clusters whose records it held. */
+export function removeExtension(leaf: LeafFrame, page: number): void {
+  leaf.extensions[page] = undefined;
+  leaf.leaf.extPbn[page] = 0;
+  leaf.leaf.extCrc[page] = 0;
+  leaf.leaf.extBirth[page] = 0;
+  for (const [cluster, splitIndex] of leaf.leaf.splitIndex.entries()) {
+    if (splitIndex >= 0 && extensionPlace(splitIndex)?.page === page) {
+      leaf.leaf.splitIndex[cluster] = -1;
+    }
+  }
+}
+
 /** The split record of a cluster; undefined for a hole. */
 export function splitOf(leaf: LeafFrame, cluster: number): SplitRecord | undefined {
   const splitIndex = leaf.leaf.splitIndex[cluster]!;

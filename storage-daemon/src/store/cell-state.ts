@@ -213,6 +213,7 @@ export class CellState {
 
   #freeFrame(frame: MapFrame): void {
     this.dirtyFrames.delete(frame);
+    frame.isDirty = false;
     if (frame.pbn === 0) return;
     this.pages.forget(frame.pbn);
     this.freeMetaPage(frame.pbn);
@@ -413,7 +414,10 @@ export class CellState {
     child.deadMeta.absorb(node.deadMeta);
     child.ownBlocks += node.ownBlocks - garbageData.entryCount;
     child.formerBounds.push({ epoch: node.epoch, record: this.recordNumber }); // R6
-    for (const frame of garbageMeta.frames()) this.dirtyFrames.delete(frame);
+    for (const frame of garbageMeta.frames()) {
+      this.dirtyFrames.delete(frame);
+      frame.isDirty = false;
+    }
     this.queue.add(garbageData, false);
     this.queue.add(garbageMeta, true);
     this.dirtyLists.add(child.deadData).add(child.deadMeta);

@@ -3,6 +3,8 @@
  * parents after children, bitmaps last. The image is the state at the cut, less the pages that this very checkpoint
  * supersedes, plus those that it writes. Afterwards records go on changing the state; the bytes are taken.
  */
+import { assert } from '@varve/common/assert';
+
 import { bitmapSlots } from '../../format/pool-layout.ts';
 import {
   catalogRecordBytes,
@@ -27,6 +29,7 @@ import { PageType } from '../../format/page-header.ts';
 import { encodeTablePage } from '../../format/table-page.ts';
 import type { GroupBitmap } from '../../allocator/group-bitmap.ts';
 import type { LeafFrame, MapFrame, TableFrame } from '../../map/map-frame.ts';
+import { removeChild, removeExtension } from '../../map/map-tree.ts';
 import type { CellState } from '../cell-state.ts';
 import { PageSink, type PlacedPage } from './page-sink.ts';
 import type { PageTable } from './page-table.ts';
@@ -137,6 +140,10 @@ function pointAtExtensions(leaf: LeafFrame): void {
   for (let page = 0; page < extensionsMax; page++) {
     const extension = leaf.extensions[page];
     if (!extension) continue;
+    if (isFreed(extension)) {
+      removeExtension(leaf, page);
+      continue;
+    }
     leaf.leaf.extPbn[page] = extension.pbn;
     leaf.leaf.extCrc[page] = extension.crc;
   }
@@ -145,9 +152,19 @@ function pointAtExtensions(leaf: LeafFrame): void {
 function pointAtChildren(table: TableFrame): void {
   for (const [position, child] of table.children.entries()) {
     if (!child) continue;
+    if (isFreed(child)) {
+      removeChild(table, position);
+      continue;
+    }
     table.pointers.pbn[position] = child.pbn;
     table.pointers.crc[position] = child.crc;
   }
+}
+
+/** True for a page that others have freed: what points to it belongs to a dying node, which never asks for it. */
+function isFreed(frame: MapFrame): boolean {
+  assert(frame.pbn !== 0 || !frame.isDirty, 'a page is to be stored before what it points to');
+  return frame.pbn === 0;
 }
 
 function placeEntries(sink: PageSink): (entries: DeadEntries) => { pbn: number; crc: number } {
