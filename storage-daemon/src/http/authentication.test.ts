@@ -52,6 +52,13 @@ describe('TokenFile', () => {
     expect(file.matches(second)).toBe(true);
   });
 
+  test('refuses to begin without its file, by name', () => {
+    rmSync(path);
+    expect(() => new TokenFile(path, () => nowMs)).toThrow(
+      `Reading the token file "${path}" failed: ENOENT`,
+    );
+  });
+
   test.each([
     ['short', 'short'],
     ['empty', ''],

@@ -24,7 +24,8 @@ export class TokenFile {
   constructor(path: string, nowMs: () => number) {
     this.#path = path;
     this.#nowMs = nowMs;
-    this.#modifiedMs = statSync(path).mtimeMs;
+    // The time first: a change between the two is then noticed at the next check.
+    this.#modifiedMs = readOrRefuse(path, () => statSync(path).mtimeMs);
     this.#digest = readToken(path);
     this.#checkedMs = nowMs();
   }
@@ -69,8 +70,20 @@ export function checkAuthorization(header: string | undefined, token: TokenFile)
   }
 }
 
+function readOrRefuse<Found>(path: string, read: () => Found): Found {
+  try {
+    return read();
+  } catch (cause) {
+    throw new ProblemError(
+      'invalid-argument',
+      `Reading the token file "${path}" failed: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
 function readToken(path: string): Buffer {
-  const token = readFileSync(path, 'utf8').trim();
+  const token = readOrRefuse(path, () => readFileSync(path, 'utf8')).trim();
   if (token.length >= tokenLengthMin && !/\s/.test(token)) return digestOf(token);
   throw new ProblemError(
     'invalid-argument',
