@@ -33,6 +33,8 @@ async function main(): Promise<number> {
   endOnInterruption();
   console.log(`Seed ${options.seed}; logs and images in ${directory}`);
   const outcomes = await runClusters({ ...common, tests, seed: options.seed });
+  // A test that failed may have left a client or a second daemon behind.
+  killAllProcesses();
   const failed = outcomes.filter((outcome) => outcome.state === 'failed');
   if (failed.length === 0 && !options.keep) removeDirectory();
   console.log(`\n${formatTable(outcomes)}\n`);

@@ -1,9 +1,9 @@
 /** A `varve-operator` process under the identity that the cluster made for it. */
 import { join } from 'node:path';
 import { ManagedProcess, type ProcessExit } from '../process/managed-process.ts';
+import { programs } from './programs.ts';
 
 const startTimeoutMs = 60_000;
-const program = join(import.meta.dirname, '../../../operator/dist/main.js');
 
 /** Which kubeconfig it uses and where its log goes. */
 export interface OperatorProcessOptions {
@@ -25,7 +25,7 @@ export class OperatorProcess {
     this.#process = new ManagedProcess({
       name: 'varve-operator',
       command: process.execPath,
-      args: ['--enable-source-maps', program],
+      args: ['--enable-source-maps', programs.operator],
       logFile: join(this.#options.directory, 'varve-operator.log'),
       env: { KUBECONFIG: this.#options.kubeconfig },
     });

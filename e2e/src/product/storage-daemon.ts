@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { DaemonClient } from '@varve/contract/client/daemon-client';
 import type { Pool } from '@varve/contract/pool';
 import { ManagedProcess, type ProcessExit } from '../process/managed-process.ts';
+import { programs } from './programs.ts';
 import { tryCommand, type CommandResult } from '../process/run-command.ts';
 import { waitUntil } from '../process/wait-until.ts';
 
 const startTimeoutMs = 60_000;
 const disconnectTimeoutMs = 10_000;
-const program = join(import.meta.dirname, '../../../storage-daemon/dist/main.js');
 /** The pool's name at the daemon. */
 const poolName = 'pool';
 
@@ -57,7 +57,7 @@ export class StorageDaemon {
     this.#process = new ManagedProcess({
       name: 'varve-storaged',
       command: process.execPath,
-      args: ['--enable-source-maps', program, ...this.#arguments()],
+      args: ['--enable-source-maps', programs.storageDaemon, ...this.#arguments()],
       logFile: join(this.#options.directory, 'varve-storaged.log'),
     });
     await this.#process.waitUntil(
@@ -152,7 +152,7 @@ export class StorageDaemon {
 
   /** Runs the offline checker on the pool file. The daemon must not run. */
   async inspect(): Promise<CommandResult> {
-    const args = ['--enable-source-maps', program, 'inspect', this.poolFile];
+    const args = ['--enable-source-maps', programs.storageDaemon, 'inspect', this.poolFile];
     return tryCommand(process.execPath, args, { timeoutMs: 120_000 });
   }
 

@@ -4,6 +4,8 @@ import { badClaimsTest } from './bad-claims.ts';
 import { badCredentialsTest } from './bad-credentials.ts';
 import { badDevicesTest } from './bad-devices.ts';
 import { badRequestsTest } from './bad-requests.ts';
+import { badStartsTest } from './bad-starts.ts';
+import { daemonOutageTest } from './daemon-outage.ts';
 import { deleteOrdersTest } from './delete-orders.ts';
 import { fioUnderCrashesTest } from './fio-under-crashes.ts';
 import { holesTest } from './holes.ts';
@@ -24,6 +26,8 @@ export const endToEndTests: readonly EndToEndTest[] = [
   badDevicesTest,
   badCredentialsTest,
   badClaimsTest,
+  badStartsTest,
+  daemonOutageTest,
   playgroundDemoTest,
   manySnapshotsTest,
   imageRoundTripTest,
