@@ -190,7 +190,15 @@ describe('update', () => {
       readPath(created, 'metadata', 'creationTimestamp'),
     );
     const otherUid = await client.mergePatch(`${maps}/kept`, { metadata: { uid: 'other' } });
-    expect(otherUid.status).toBe(409);
+    expect(otherUid.body['message']).toContain(
+      'metadata.uid: Invalid value: "other": field is immutable',
+    );
+    const asOther = await client.request(
+      'PUT',
+      `${maps}/kept`,
+      configMap('kept', {}, { uid: 'other' }),
+    );
+    expect(asOther.body['message']).toContain('Precondition failed: UID in precondition: other');
   });
 
   test('answers 404 for what is not there', async () => {
@@ -240,7 +248,9 @@ describe('delete', () => {
     await client.create(maps, configMap('guarded'));
     const wrong = await client.remove(`${maps}/guarded`, { preconditions: { uid: 'other' } });
     expect([wrong.status, wrong.body['reason']]).toEqual([409, 'Conflict']);
-    expect(wrong.body['message']).toContain('Precondition failed: UID in precondition: other');
+    expect(wrong.body['message']).toContain(
+      'the UID in the precondition (other) does not match the UID in record',
+    );
     expect((await client.get(`${maps}/guarded`)).status).toBe(200);
   });
 
@@ -269,7 +279,7 @@ describe('lists', () => {
     expect(await names('fieldSelector=metadata.name%3Dlist-b')).toEqual(['list-b']);
     const wrong = await client.get(`${maps}?fieldSelector=data.key%3Dx`);
     expect(wrong.status).toBe(400);
-    expect(wrong.body['message']).toContain('supported: metadata.name, metadata.namespace');
+    expect(wrong.body['message']).toContain('only "metadata.name", "metadata.namespace"');
   });
 
   test('page through the state of the first page, whatever happens meanwhile', async () => {

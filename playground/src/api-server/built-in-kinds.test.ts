@@ -49,14 +49,17 @@ describe('a claim', () => {
     expect(readPath(two.body, 'spec', 'dataSource')).toEqual(snapshotSource);
   });
 
-  test('loses a dataSource of another kind without a word, as in Kubernetes, and keeps a dataSourceRef', async () => {
+  test('loses a dataSource of another kind without a word, as in Kubernetes, keeps a dataSourceRef, drops one into another namespace', async () => {
     const foreign = { apiGroup: 'example.dev', kind: 'Backup', name: 'b' };
     const dropped = await client.create(claims, claim('foreign-1', { dataSource: foreign }));
     expect(dropped.status).toBe(201);
     expect(readPath(dropped.body, 'spec', 'dataSource')).toBeUndefined();
     const kept = await client.create(claims, claim('foreign-2', { dataSourceRef: foreign }));
     expect(readPath(kept.body, 'spec', 'dataSourceRef')).toEqual(foreign);
-    expect(readPath(kept.body, 'spec', 'dataSource')).toBeUndefined();
+    expect(readPath(kept.body, 'spec', 'dataSource')).toEqual(foreign);
+    const elsewhere = { ...snapshotSource, namespace: 'other' };
+    const crossing = await client.create(claims, claim('foreign-3', { dataSourceRef: elsewhere }));
+    expect(readPath(crossing.body, 'spec', 'dataSourceRef')).toBeUndefined();
   });
 
   const refused: readonly (readonly [string, JsonObject, string])[] = [
@@ -67,7 +70,7 @@ describe('a claim', () => {
     [
       'of a size that is none',
       { resources: { requests: { storage: 'big' } } },
-      'must be a quantity',
+      'must be of type quantity: "big"',
     ],
     ['with an unknown mode', { volumeMode: 'Raw' }, 'supported values: "Block", "Filesystem"'],
     [
@@ -140,6 +143,9 @@ describe('a volume', () => {
     expect(await messageOf(client.create(volumes, volume({ csi: undefined })))).toContain(
       'must specify a volume type',
     );
+    expect(
+      await messageOf(client.create(volumes, volume({ csi: { driver: '', volumeHandle: '' } }))),
+    ).toContain('spec.csi.driver: Required value, spec.csi.volumeHandle: Required value');
     expect(await messageOf(client.create(volumes, volume({ hostPath: { path: '/x' } })))).toContain(
       'may not specify more than 1 volume type',
     );
@@ -158,7 +164,7 @@ describe('a storage class', () => {
     expect(body).toMatchObject({ reclaimPolicy: 'Delete', volumeBindingMode: 'Immediate' });
     expect(
       await messageOf(client.mergePatch(`${classes}/c`, { parameters: { a: 'b' } })),
-    ).toContain('updates to parameters are forbidden');
+    ).toContain('parameters: Invalid value: {"a":"b"}: field is immutable');
     const late = { metadata: { name: 'd' }, provisioner: 'p', volumeBindingMode: 'Late' };
     expect(await messageOf(client.create(classes, late))).toContain('WaitForFirstConsumer');
   });
@@ -216,6 +222,13 @@ describe('a secret', () => {
     });
     expect(body).toMatchObject({ type: 'Opaque', data: { token: 'aGVsbG8=' } });
     expect(body['stringData']).toBeUndefined();
+  });
+
+  test('that is malformed is refused without being quoted', async () => {
+    const secret = { metadata: { name: 'bad' }, data: { token: '!hunter2!' } };
+    const message = await messageOf(client.create(secrets, secret));
+    expect(message).toContain('data[token]');
+    expect(message).not.toContain('hunter2');
   });
 });
 

@@ -84,16 +84,18 @@ describe('a custom resource', () => {
       'Widget.example.dev "bad" is invalid: [' +
         'spec.source: Invalid value: "": spec.source in body should be at least 1 chars long, ' +
         'spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1, ' +
-        'spec.mode: Unsupported value: "Slow": supported values: "Fast", "Safe"]',
+        'spec.mode: Unsupported value: "Slow": supported values: "Fast", "Safe", ' +
+        '<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; ' +
+        'correct the existing errors to complete validation]',
     );
-    expect(readPath(body, 'details', 'causes')).toHaveLength(3);
+    expect(readPath(body, 'details', 'causes')).toHaveLength(4);
   });
 
   test('is checked by its CEL rules, those about transitions only on updates', async () => {
     const unsafe = await client.create(widgets, widget('unsafe', { mode: 'Safe', size: 10 }));
     expect(unsafe.status).toBe(422);
     expect(unsafe.body['message']).toContain(
-      'spec: Invalid value: "object": a safe widget is smaller than 10',
+      'spec: Invalid value: a safe widget is smaller than 10',
     );
     await client.create(widgets, widget('fixed'));
     const moved = await client.mergePatch(`${widgets}/fixed`, { spec: { source: 'there' } });

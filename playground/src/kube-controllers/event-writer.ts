@@ -14,10 +14,18 @@ export interface EventText {
 export class EventWriter {
   readonly #cluster: ClusterAccess;
   readonly #component: string;
+  #lastSuffix = 0n;
 
   constructor(cluster: ClusterAccess, component: string) {
     this.#cluster = cluster;
     this.#component = component;
+  }
+
+  /** Nanoseconds in hex, as client-go names Events; counted on, so that two of one moment differ. */
+  #nextSuffix(now: Date): string {
+    const wanted = BigInt(now.getTime()) * 1_000_000n;
+    this.#lastSuffix = wanted > this.#lastSuffix ? wanted : this.#lastSuffix + 1n;
+    return this.#lastSuffix.toString(16);
   }
 
   /** Writes an Event about a core/v1 object, unless it stands there already or the namespace takes nothing new. */
@@ -32,7 +40,7 @@ export class EventWriter {
     const time = formatTime(now);
     const { name, uid, resourceVersion } = about.metadata;
     this.#cluster.create('events', namespace, {
-      metadata: { generateName: `${name}.${now.getTime().toString(16)}` },
+      metadata: { name: `${about.metadata.name}.${this.#nextSuffix(now)}` },
       involvedObject: {
         apiVersion: about.apiVersion,
         kind: about.kind,

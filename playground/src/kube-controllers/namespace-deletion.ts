@@ -1,5 +1,5 @@
 /** Deletes the content of deleted namespaces, and lets each go when it is empty (kube's namespace controller). */
-import { isTerminating, type ApiObject } from '../api-server/objects/api-object.ts';
+import { formatTime, isTerminating, type ApiObject } from '../api-server/objects/api-object.ts';
 import { asObject } from '../api-server/objects/json.ts';
 import type { ServerState } from '../api-server/operations/server-state.ts';
 import { finalizeNamespace } from '../api-server/operations/finalize-namespace.ts';
@@ -68,7 +68,7 @@ export class NamespaceDeletion implements KubeController {
       const condition = {
         type: 'NamespaceContentRemaining',
         status: 'True',
-        lastTransitionTime: this.#cluster.now.toISOString(),
+        lastTransitionTime: formatTime(this.#cluster.now),
         reason: 'SomeResourcesRemain',
         message,
       };

@@ -197,7 +197,7 @@ describe('a strategic merge patch', () => {
       }),
     ).toEqual({
       containers: [{ name: 'a', image: '1' }, { name: 'b', image: '2' }, { name: 'c' }],
-      finalizers: ['x', 'y', 'z'],
+      finalizers: ['z', 'x', 'y'],
       args: [3],
     });
   });

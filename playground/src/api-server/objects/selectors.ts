@@ -81,16 +81,13 @@ export function parseFieldRequirements(text: string): FieldRequirement[] {
 /** Makes a selector of field requirements; only the fields that the kind offers may be named. */
 export function createFieldSelector(
   text: string,
-  kind: string,
   selectable: ReadonlyMap<string, (object: JsonObject) => string>,
 ): Selector {
   const tests = parseFieldRequirements(text).map(({ field, isEqual, value }) => {
     const read = selectable.get(field);
     if (read === undefined) {
-      const offered = [...selectable.keys()].join(', ');
-      throw badRequest(
-        `field label not supported for ${kind}: ${JSON.stringify(field)} (supported: ${offered})`,
-      );
+      const offered = [...selectable.keys()].map((each) => JSON.stringify(each)).join(', ');
+      throw badRequest(`${JSON.stringify(field)} is not a known field selector: only ${offered}`);
     }
     return (object: JsonObject) => (read(object) === value) === isEqual;
   });

@@ -46,7 +46,7 @@ function mergeObject(document: JsonObject, patch: JsonObject, schema: Schema): J
     else
       setMember(result, member, mergeMember(result[member], value, memberSchema(schema, member)));
   }
-  applyListDirectives(result, patch, schema);
+  applyListDirectives(result, patch, { document, schema });
   return result;
 }
 
@@ -67,8 +67,12 @@ function mergeMember(current: Json | undefined, value: Json, schema: Schema): Js
   const strategy = schema['x-kubernetes-patch-strategy'] ?? '';
   if (!strategy.split(',').includes('merge')) return list;
   const key = schema['x-kubernetes-patch-merge-key'];
-  if (key === undefined) return mergeSet(asList(current), list);
-  return mergeList(asList(current), list, key, schema.items ?? emptySchema);
+  const before = asList(current);
+  const merged =
+    key === undefined
+      ? mergeSet(before, list)
+      : mergeList(before, list, key, schema.items ?? emptySchema);
+  return inOrder(merged, { named: list, before, key });
 }
 
 function mergeSet(current: readonly Json[], added: readonly Json[]): Json[] {
@@ -105,7 +109,11 @@ function mergeList(
   return result;
 }
 
-function applyListDirectives(result: MutableJsonObject, patch: JsonObject, schema: Schema): void {
+function applyListDirectives(
+  result: MutableJsonObject,
+  patch: JsonObject,
+  { document, schema }: { document: JsonObject; schema: Schema },
+): void {
   for (const [directive, value] of Object.entries(patch)) {
     if (directive.startsWith(deletePrefix)) {
       const member = directive.slice(deletePrefix.length);
@@ -117,21 +125,44 @@ function applyListDirectives(result: MutableJsonObject, patch: JsonObject, schem
       const member = directive.slice(orderPrefix.length);
       if (result[member] === undefined) continue;
       const key = memberSchema(schema, member)['x-kubernetes-patch-merge-key'];
-      result[member] = ordered(asList(result[member]), asList(value), key);
+      const before = asList(document[member]);
+      result[member] = inOrder(asList(result[member]), { named: asList(value), before, key });
     }
   }
 }
 
+interface ListOrder {
+  /** Items that the patch names, in its order. */
+  readonly named: readonly Json[];
+  /** The list before the patch. */
+  readonly before: readonly Json[];
+  readonly key: string | undefined;
+}
+
 /**
- * Items named in the order come in that order; the others keep their places relative to their neighbours,
- * after what preceded them.
+ * Named items come in the patch's order, the others in the order that they had. Where both meet, an old item goes
+ * first only if it stood before the next named one (apimachinery, `normalizeElementOrder`).
  */
-function ordered(items: readonly Json[], order: readonly Json[], key: string | undefined): Json[] {
+function inOrder(items: readonly Json[], { named, before, key }: ListOrder): Json[] {
   const identity = (item: Json): Json | undefined =>
     key !== undefined && isObject(item) ? item[key] : item;
-  const rank = (item: Json): number =>
-    order.findIndex((each) => equalJson(identity(each), identity(item)));
-  const named = items.filter((item) => rank(item) !== -1).sort((a, b) => rank(a) - rank(b));
+  const indexIn = (list: readonly Json[], item: Json): number =>
+    list.findIndex((each) => equalJson(identity(each), identity(item)));
+  const byIndexIn =
+    (list: readonly Json[]) =>
+    (left: Json, right: Json): number =>
+      indexIn(list, left) - indexIn(list, right);
+  const patched = items.filter((item) => indexIn(named, item) !== -1).sort(byIndexIn(named));
+  const kept = items.filter((item) => indexIn(named, item) === -1).sort(byIndexIn(before));
+  const result: Json[] = [];
   let next = 0;
-  return items.map((item) => (rank(item) === -1 ? item : (named[next++] as Json)));
+  const precedes = (item: Json, place: number): boolean => indexIn(before, item) < place;
+  for (const item of patched) {
+    const place = indexIn(before, item);
+    for (; next < kept.length && precedes(kept[next] as Json, place); next++) {
+      result.push(kept[next] as Json);
+    }
+    result.push(item);
+  }
+  return [...result, ...kept.slice(next)];
 }

@@ -3,7 +3,7 @@
  * longer goes, unless others own it too; what it states and others own with another value is a conflict,
  * unless forced (Kubernetes, "Server-Side Apply").
  */
-import { ApiError, badRequest } from '../objects/api-error.ts';
+import { ApiError, badRequest, invalid } from '../objects/api-error.ts';
 import { formatApiVersion, formatTime, type ApiObject } from '../objects/api-object.ts';
 import {
   changedFields,
@@ -29,6 +29,7 @@ import {
 import type { ResourceDefinition } from '../registry/resource-definition.ts';
 import { pruneObject } from '../schema/prune.ts';
 import { mergeApplied } from '../schema/typed-merge.ts';
+import { required } from '../objects/field-errors.ts';
 import { createObject } from './create.ts';
 import { decodeObject } from './decode.ts';
 import {
@@ -56,6 +57,11 @@ export function applyObject(
   options: WriteOptions,
 ): Applied {
   const { definition } = target;
+  if (!options.isManagerNamed) {
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
+      required('fieldManager', 'is required for apply patch'),
+    ]);
+  }
   const applied = readConfiguration(target, body);
   const live = findObject(state, target);
   const entry: ManagerEntry = {
@@ -150,21 +156,35 @@ function resolveConflicts(contest: Contest): ManagerEntry[] {
 }
 
 function conflictOf(contested: readonly { other: ManagerEntry; fields: FieldSet }[]): ApiError {
-  const causes = contested.flatMap(({ other, fields }) =>
-    describeFields(fields).map((field) => ({
+  const groups = contested.map(({ other, fields }) => ({
+    manager: describeManager(other),
+    fields: describeFields(fields),
+  }));
+  const causes = groups.flatMap(({ manager, fields }) =>
+    fields.map((field) => ({
       reason: 'FieldManagerConflict',
-      message: `conflict with ${JSON.stringify(other.manager)} using ${other.apiVersion}`,
+      message: `conflict with ${manager}`,
       field,
     })),
   );
-  const listed = causes.map(({ message, field }) => `${message}: ${field}`).join('\n- ');
+  const listed = groups.map(({ manager, fields }) =>
+    causes.length === 1
+      ? `conflict with ${manager}: ${fields[0]}`
+      : `conflicts with ${manager}:\n- ${fields.join('\n- ')}`,
+  );
   const count = causes.length === 1 ? '1 conflict' : `${causes.length} conflicts`;
   return new ApiError({
     code: 409,
     reason: 'Conflict',
-    message: `Apply failed with ${count}: ${causes.length === 1 ? '' : '\n- '}${listed}`,
+    message: `Apply failed with ${count}: ${listed.join('\n')}`,
     details: { causes },
   });
+}
+
+function describeManager({ manager, operation, apiVersion, subresource }: ManagerEntry): string {
+  const part = subresource === '' ? '' : ` with subresource ${JSON.stringify(subresource)}`;
+  const version = operation === 'Update' ? ` using ${apiVersion}` : '';
+  return `${JSON.stringify(manager)}${part}${version}`;
 }
 
 function createApplied(

@@ -123,7 +123,8 @@ function beginLife(state: ServerState, { definition }: Collection, draft: DraftO
   const { metadata } = draft;
   const given = asString(metadata['resourceVersion']) ?? '';
   if (given !== '' && given !== '0') {
-    throw badRequest('resourceVersion should not be set on objects to be created');
+    const message = 'resourceVersion should not be set on objects to be created';
+    throw new ApiError({ code: 500, reason: '', message });
   }
   for (const member of [
     'deletionTimestamp',
@@ -144,12 +145,13 @@ function checkNewObject(
   definition: ResourceDefinition,
   object: ApiObject,
 ): void {
+  const schemaErrors = checkSchema(definition, object);
   const errors = [
     ...validateMetadata(object, definition.rules),
-    ...checkSchema(definition, object),
+    ...schemaErrors,
+    ...checkRules(definition, { object, previous: undefined, schemaErrors }),
   ];
-  // Rules read fields by their types: they are asked only about objects whose schema holds.
-  if (errors.length === 0) errors.push(...checkRules(definition, object, undefined));
+  // A kind's own rules read fields by their types: they are asked only about objects whose schema holds.
   if (errors.length === 0) {
     errors.push(...(definition.rules.validate?.(object, clusterView(state)) ?? []));
   }

@@ -3,7 +3,8 @@
  * What depends on it is the garbage collector's: the propagation policy becomes a finalizer that the
  * collector serves (`foregroundDeletion`, `orphan`).
  */
-import { badRequest, conflict } from '../objects/api-error.ts';
+import { badRequest, conflict, invalid } from '../objects/api-error.ts';
+import { notSupported } from '../objects/field-errors.ts';
 import { finalizersOf, formatTime, isTerminating, type ApiObject } from '../objects/api-object.ts';
 import { asList, asObject, asString, isObject, type Json } from '../objects/json.ts';
 import { clusterView, type ObjectTarget, type ServerState } from './server-state.ts';
@@ -44,9 +45,10 @@ export function parseDeleteOptions(body: Json | undefined, query: URLSearchParam
     query.get('propagationPolicy') ??
     (isOrphaning ? 'Orphan' : 'Background');
   if (policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan') {
-    throw badRequest(
-      `invalid propagationPolicy ${JSON.stringify(policy)}: allowed are "Background", "Foreground" and "Orphan"`,
-    );
+    const supported = ['Foreground', 'Background', 'Orphan', 'nil'];
+    throw invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', [
+      notSupported('propagationPolicy', policy, supported),
+    ]);
   }
   const preconditions = asObject(given['preconditions']);
   return {
@@ -94,14 +96,16 @@ function checkPreconditions(
   { uid, resourceVersion }: DeleteOptions,
 ): void {
   const { metadata } = object;
-  if (uid !== undefined && uid !== metadata.uid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`;
-    throw conflict(target.definition, target.name, why);
-  }
+  const { group, kind } = target.definition;
+  const refuse = (what: string, wanted: string, found: string): never => {
+    const why =
+      `the ${what} in the precondition (${wanted}) does not match the ${what} in record (${found}). ` +
+      `The object might have been ${what === 'UID' ? 'deleted and then recreated' : 'modified'}`;
+    throw conflict({ group, resource: kind }, target.name, why);
+  };
+  if (uid !== undefined && uid !== metadata.uid) refuse('UID', uid, metadata.uid);
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
-    const found = `ResourceVersion in object meta: ${metadata.resourceVersion}`;
-    const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ${found}`;
-    throw conflict(target.definition, target.name, why);
+    refuse('ResourceVersion', resourceVersion, metadata.resourceVersion);
   }
 }
 

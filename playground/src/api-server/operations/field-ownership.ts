@@ -75,6 +75,7 @@ export function readEntries(object: JsonObject): ManagerEntry[] {
 export function formatEntries(entries: readonly ManagerEntry[]): JsonObject[] {
   return entries
     .filter((entry) => !isEmptySet(entry.fields))
+    .toSorted((left, right) => (sortKeyOf(left) < sortKeyOf(right) ? -1 : 1))
     .map((entry) => ({
       manager: entry.manager,
       operation: entry.operation,
@@ -84,6 +85,11 @@ export function formatEntries(entries: readonly ManagerEntry[]): JsonObject[] {
       fieldsV1: formatFieldsV1(entry.fields),
       ...(entry.subresource === '' ? {} : { subresource: entry.subresource }),
     }));
+}
+
+/** Those who apply come first, then the order is that of time. */
+function sortKeyOf({ operation, time, manager, apiVersion, subresource }: ManagerEntry): string {
+  return [operation, time, manager, apiVersion, subresource].join('\0');
 }
 
 /** Whether two entries are the same manager's, doing the same sort of write. */

@@ -40,11 +40,12 @@ function validateStringMap(
   if (!isObject(map)) return [invalidValue(path, map, 'must be a map of strings')];
   return Object.entries(map).flatMap(([key, value]) => {
     const keyError = qualifiedNameError(path.endsWith('annotations') ? key.toLowerCase() : key);
-    if (keyError !== undefined) return [invalidValue(path, key, keyError)];
-    if (typeof value !== 'string')
-      return [invalidValue(`${path}[${key}]`, value, 'must be a string')];
+    const errors = keyError === undefined ? [] : [invalidValue(path, key, keyError)];
+    if (typeof value !== 'string') {
+      return [...errors, invalidValue(`${path}[${key}]`, value, 'must be a string')];
+    }
     const error = valueError(value);
-    return error === undefined ? [] : [invalidValue(path, value, error)];
+    return error === undefined ? errors : [...errors, invalidValue(path, value, error)];
   });
 }
 

@@ -32,6 +32,12 @@ export function patchTypesOf(definition: ResourceDefinition): string[] {
   return definition.isCustom ? [json, merge, apply] : [json, merge, strategic, apply];
 }
 
+/** Refuses a sort of patch that the kind does not take. */
+export function checkPatchType(definition: ResourceDefinition, mediaType: string): void {
+  const accepted = patchTypesOf(definition);
+  if (!accepted.includes(mediaType)) throw unsupportedMediaType(mediaType, accepted);
+}
+
 /** Patches an object; an apply may also create it. */
 export function patchObject(
   state: ServerState,
@@ -39,8 +45,7 @@ export function patchObject(
   patch: Patch,
   options: WriteOptions,
 ): Applied {
-  const accepted = patchTypesOf(target.definition);
-  if (!accepted.includes(patch.mediaType)) throw unsupportedMediaType(patch.mediaType, accepted);
+  checkPatchType(target.definition, patch.mediaType);
   if (patch.mediaType === patchTypes.apply) {
     if (options.isStatus && findObject(state, target) === undefined) {
       throw notFound(target.definition, target.name);

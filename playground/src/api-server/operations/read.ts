@@ -23,9 +23,7 @@ export function parseSelector(definition: ResourceDefinition, query: URLSearchPa
   const fields = query.get('fieldSelector') ?? '';
   const byLabel = labels === '' ? undefined : parseLabelSelector(labels);
   const byField =
-    fields === ''
-      ? undefined
-      : createFieldSelector(fields, definition.kind, definition.selectableFields);
+    fields === '' ? undefined : createFieldSelector(fields, definition.selectableFields);
   return (object) => (byLabel?.(object) ?? true) && (byField?.(object) ?? true);
 }
 

@@ -34,6 +34,8 @@ export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 export interface WriteOptions {
   readonly isDryRun: boolean;
   readonly fieldManager: string;
+  /** Whether the client named its field manager, which an apply demands. */
+  readonly isManagerNamed: boolean;
   readonly fieldValidation: FieldValidation;
   /** For server-side apply: take over fields that others own. */
   readonly isForced: boolean;
@@ -47,6 +49,7 @@ export function internalWriteOptions(fieldManager: string, isStatus = false): Wr
   return {
     isDryRun: false,
     fieldManager,
+    isManagerNamed: true,
     fieldValidation: 'Warn',
     isForced: false,
     isStatus,
@@ -64,6 +67,7 @@ export function parseWriteOptions(
   if (dryRun.some((value) => value !== 'All')) {
     throw badRequest(`invalid dryRun ${JSON.stringify(dryRun.join(','))}: only "All" is allowed`);
   }
+  const named = query.get('fieldManager') ?? '';
   const fieldValidation = query.get('fieldValidation') ?? 'Warn';
   if (!['Ignore', 'Warn', 'Strict', ''].includes(fieldValidation)) {
     throw badRequest(
@@ -72,7 +76,8 @@ export function parseWriteOptions(
   }
   return {
     isDryRun: dryRun.length > 0,
-    fieldManager: query.get('fieldManager') ?? managerOfUserAgent(userAgent),
+    fieldManager: named === '' ? managerOfUserAgent(userAgent) : named,
+    isManagerNamed: named !== '',
     fieldValidation: fieldValidation === '' ? 'Warn' : (fieldValidation as FieldValidation),
     isForced: query.get('force') === 'true',
     isStatus,

@@ -31,9 +31,12 @@ export function replaceObject(
   const previous = getObject(state, target);
   const draft = decodeObject(target.definition, body, options);
   checkIdentity(target, draft);
+  checkUid(target, previous, draft);
   const given = asString(draft.metadata['resourceVersion']) ?? '';
   if (given === '' && target.definition.rules.needsResourceVersion === true) {
-    throw invalid(target.definition, target.name, [
+    // Kubernetes names the resource here, not the kind.
+    const { group, resource } = target.definition;
+    throw invalid({ group, kind: resource }, target.name, [
       invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   }
@@ -91,12 +94,15 @@ function hasNamespaceFinalizers(object: ApiObject): boolean {
   return Array.isArray(finalizers) && finalizers.length > 0;
 }
 
-function checkPreconditions(target: ObjectTarget, previous: ApiObject, draft: DraftObject): void {
+function checkUid(target: ObjectTarget, previous: ApiObject, draft: DraftObject): void {
   const uid = asString(draft.metadata['uid']) ?? '';
   if (uid !== '' && uid !== previous.metadata.uid) {
     const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid}`;
     throw conflict(target.definition, target.name, why);
   }
+}
+
+function checkPreconditions(target: ObjectTarget, previous: ApiObject, draft: DraftObject): void {
   const version = asString(draft.metadata['resourceVersion']) ?? '';
   if (version !== '' && version !== '0' && version !== previous.metadata.resourceVersion) {
     throw conflict(target.definition, target.name);
@@ -105,8 +111,8 @@ function checkPreconditions(target: ObjectTarget, previous: ApiObject, draft: Dr
 
 /** Fields that only the server writes come from the stored object, whatever the client sent. */
 function keepSystemFields(previous: ApiObject, draft: DraftObject): void {
+  if ((asString(draft.metadata['uid']) ?? '') === '') draft.metadata['uid'] = previous.metadata.uid;
   const kept = [
-    'uid',
     'resourceVersion',
     'creationTimestamp',
     'generation',
@@ -152,12 +158,13 @@ function setOrDelete(
 function checkChangedObject(state: ServerState, update: PendingUpdate, object: ApiObject): void {
   const { target, previous } = update;
   const { definition } = target;
+  const schemaErrors = checkSchema(definition, object);
   const errors = [
     ...validateMetadataUpdate(object, previous),
     ...validateMetadata(object, definition.rules),
-    ...checkSchema(definition, object),
+    ...schemaErrors,
+    ...checkRules(definition, { object, previous, schemaErrors }),
   ];
-  if (errors.length === 0) errors.push(...checkRules(definition, object, previous));
   if (errors.length === 0) {
     const cluster = clusterView(state);
     errors.push(

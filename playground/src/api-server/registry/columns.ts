@@ -72,12 +72,14 @@ export function customColumn(definition: JsonObject): PrinterColumn {
   const type = (asString(definition['type']) ?? 'string') as PrinterColumn['type'];
   const path = asString(definition['jsonPath']) ?? '';
   const format = asString(definition['format']);
-  const description = asString(definition['description']);
+  const stated = asString(definition['description']) ?? '';
+  const description =
+    stated === '' ? `Custom resource definition column (in JSONPath format): ${path}` : stated;
   return {
     name: asString(definition['name']) ?? '',
     type,
     ...(format === undefined ? {} : { format }),
-    ...(description === undefined ? {} : { description }),
+    description,
     priority: Number(definition['priority'] ?? 0),
     cell: (object, now) => customCell(type, readJsonPath(object, path), now),
   };

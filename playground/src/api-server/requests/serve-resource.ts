@@ -8,7 +8,7 @@ import type { JsonObject } from '../objects/json.ts';
 import { createObject } from '../operations/create.ts';
 import { deleteObject, parseDeleteOptions } from '../operations/delete.ts';
 import { finalizeNamespace } from '../operations/finalize-namespace.ts';
-import { patchObject } from '../operations/patch.ts';
+import { checkPatchType, patchObject } from '../operations/patch.ts';
 import { listObjects, type Page } from '../operations/read.ts';
 import {
   parseWriteOptions,
@@ -97,6 +97,7 @@ class ResourceRequest {
       }
       case 'PATCH': {
         const mediaType = mediaTypeOf(this.#request.contentType);
+        checkPatchType(this.#url.definition, mediaType);
         const patch = { mediaType, body: readPatchBody(this.#request) };
         const { object, isCreated } = patchObject(this.#state, this.#url, patch, options);
         return this.#answer(object, options, isCreated ? 201 : 200);
@@ -231,7 +232,7 @@ class ResourceRequest {
       kind: definition.listKind,
       apiVersion: formatApiVersion(definition),
       metadata: listMetadata(page),
-      items: page.items,
+      items: definition.isCustom ? page.items : page.items.map((object) => withoutKind(object)),
     });
   }
 }

@@ -42,7 +42,7 @@ function formatRow(
   object: ApiObject,
 ): JsonObject {
   const cells: Json[] = definition.columns.map((column) => column.cell(object, now));
-  if (includeObject === 'None') return { cells };
+  if (includeObject === 'None') return { cells, object: null };
   return { cells, object: includeObject === 'Object' ? object : partialMetadata(object) };
 }
 

@@ -2,6 +2,8 @@
  * Value formats of schemas (`format: date-time` and the like); a format that is not listed here is not
  * checked, as in Kubernetes.
  */
+import { parseQuantityMilli } from '../objects/quantity.ts';
+
 const dateTime =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 const date = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
@@ -17,6 +19,7 @@ const stringFormats: Readonly<Record<string, (text: string) => boolean>> = {
   duration: (text) => duration.test(text),
   uri: (text) => URL.canParse(text),
   email: (text) => /^[^@\s]+@[^@\s]+$/.test(text),
+  quantity: (text) => parseQuantityMilli(text) !== undefined,
   ipv4: (text) => /^(\d{1,3}\.){3}\d{1,3}$/.test(text),
 };
 

@@ -41,6 +41,8 @@ const primitives: Readonly<Record<string, Schema>> = {
   object: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
 };
 
+const quantity: Schema = { 'x-kubernetes-int-or-string': true, format: 'quantity' };
+
 /** Makes schemas of models, each once; nested models are shared, so that a schema may contain itself. */
 export class ModelSchemas {
   readonly #schemas = new Map<string, Schema>();
@@ -76,16 +78,21 @@ export class ModelSchemas {
   #member(model: string, attribute: ModelAttribute, description: string | undefined): Schema {
     const { baseName, type, format } = attribute;
     const base = isQuantityMap(model, baseName)
-      ? { type: 'object', additionalProperties: primitives['IntOrString'] as Schema }
+      ? { type: 'object', additionalProperties: quantity }
       : this.#ofType(type, format);
     const notes = mergeNotes(model, baseName);
-    // A nested model is shared: what belongs to the member alone (its description) must not be written into it.
-    if (this.#names.has(base)) return base;
-    return {
-      ...base,
-      ...(description === undefined || description === '' ? {} : { description }),
-      ...notes,
-    };
+    if (!this.#names.has(base)) {
+      return {
+        ...base,
+        ...(description === undefined || description === '' ? {} : { description }),
+        ...notes,
+      };
+    }
+    // A nested model is shared: what belongs to one member alone goes into a copy of its own.
+    if (Object.keys(notes).length === 0) return base;
+    const own = { ...base, ...notes };
+    this.#names.set(own, type);
+    return own;
   }
 
   #ofType(type: string, format: string): Schema {

@@ -83,13 +83,10 @@ function checkString(schema: Schema, value: string, path: string): FieldError[] 
     errors.push(invalidValue(path, value, `${path} in body should match '${schema.pattern}'`));
   }
   if (schema.format !== undefined && !isOfFormat(schema.format, value)) {
-    errors.push(
-      wrongType(
-        path,
-        value,
-        `${path} in body must be of type ${schema.format}: ${formatJson(value)}`,
-      ),
-    );
+    // Bytes may be a secret: they are not quoted.
+    const shown = schema.format === 'byte' ? '<bytes>' : value;
+    const detail = `${path} in body must be of type ${schema.format}: ${formatJson(shown)}`;
+    errors.push(wrongType(path, shown, detail));
   }
   return errors;
 }

@@ -76,6 +76,19 @@ export function checkRuleSyntax(schema: Schema, path: string): FieldError[] {
   return errors;
 }
 
+/** Whether the schema has a rule on any level. */
+export function hasRules(schema: Schema): boolean {
+  const free = isObject(schema.additionalProperties) ? [schema.additionalProperties] : [];
+  const inner = [
+    ...Object.values(schema.properties ?? {}),
+    ...(schema.items === undefined ? [] : [schema.items]),
+    ...free,
+  ];
+  return (
+    (schema['x-kubernetes-validations'] ?? []).length > 0 || inner.some((each) => hasRules(each))
+  );
+}
+
 /** The rules that a value breaks, on every level. */
 export function checkValidationRules(schema: Schema, checked: CheckedValue): FieldError[] {
   const { value } = checked;
@@ -129,11 +142,7 @@ function checkRule(rule: ValidationRule, schema: Schema, checked: CheckedValue):
   } catch (error) {
     if (!(error instanceof CelError)) throw error;
     return [
-      invalidValue(
-        pathOf(rule, checked),
-        shown(value),
-        `rule failed: ${error.message}: ${rule.rule}`,
-      ),
+      invalidByRule(pathOf(rule, checked), value, `rule failed: ${error.message}: ${rule.rule}`),
     ];
   }
   return [brokenRule(rule, checked, messageOf(rule, scope))];
@@ -155,10 +164,10 @@ function pathOf(rule: ValidationRule, { path }: CheckedValue): string {
   return rule.fieldPath === undefined ? path : `${path}${rule.fieldPath}`;
 }
 
-/** Objects and lists are shown by their type alone, as Kubernetes does. */
-function shown(value: Json): Json {
-  if (Array.isArray(value)) return 'array';
-  return isObject(value) ? 'object' : value;
+/** Objects and lists are not shown, as in Kubernetes: they would be long. */
+function invalidByRule(path: string, value: Json, message: string): FieldError {
+  if (!isObject(value) && !Array.isArray(value)) return invalidValue(path, value, message);
+  return { field: path, reason: 'FieldValueInvalid', message: `Invalid value: ${message}` };
 }
 
 function brokenRule(rule: ValidationRule, checked: CheckedValue, message: string): FieldError {
@@ -171,6 +180,6 @@ function brokenRule(rule: ValidationRule, checked: CheckedValue, message: string
     case 'FieldValueDuplicate':
       return { field: path, reason: 'FieldValueDuplicate', message: `Duplicate value: ${message}` };
     default:
-      return invalidValue(path, shown(checked.value), message);
+      return invalidByRule(path, checked.value, message);
   }
 }

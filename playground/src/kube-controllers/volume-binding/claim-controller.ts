@@ -4,7 +4,7 @@
  * A claim is bound in two writes to the volume (reference, phase) and two to the claim (name, phase), in that order;
  * each pass makes what is missing, so it does not matter where the last one stopped.
  */
-import { annotationOf, type ApiObject } from '../../api-server/objects/api-object.ts';
+import { annotationOf, formatTime, type ApiObject } from '../../api-server/objects/api-object.ts';
 import { asObject, readPath, textOf, type JsonObject } from '../../api-server/objects/json.ts';
 import { defaultClassOf } from '../../api-server/registry/builtin/storage-classes.ts';
 import type { DraftObject } from '../../api-server/registry/resource-definition.ts';
@@ -215,7 +215,7 @@ export class ClaimController implements KubeController {
     return this.#cluster.changeStatus(storageKeys.volumes, bound, (draft) => {
       const { message: _message, reason: _reason, ...status } = asObject(draft['status']);
       const isNew = status['phase'] !== 'Bound';
-      const changed = isNew ? { lastPhaseTransitionTime: this.#cluster.now.toISOString() } : {};
+      const changed = isNew ? { lastPhaseTransitionTime: formatTime(this.#cluster.now) } : {};
       draft['status'] = { ...status, ...changed, phase: 'Bound' };
     });
   }

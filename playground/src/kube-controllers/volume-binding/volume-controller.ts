@@ -2,7 +2,7 @@
  * Keeps the phases of volumes: Available, Bound, Released. Only this controller says that a volume is Released,
  * which is what lets a provisioner delete its data; it says so when the claim that the volume names by UID is gone.
  */
-import { annotationOf, type ApiObject } from '../../api-server/objects/api-object.ts';
+import { annotationOf, formatTime, type ApiObject } from '../../api-server/objects/api-object.ts';
 import { asObject, readPath } from '../../api-server/objects/json.ts';
 import { objectKey, type Change } from '../../api-server/storage/change.ts';
 import { storageKeys, type ClusterAccess } from '../cluster-access.ts';
@@ -37,7 +37,7 @@ export class VolumeController implements KubeController {
     const phase = this.#phaseOf(volume);
     if (phase === undefined || readPath(volume, 'status', 'phase') === phase) return;
     this.#cluster.changeStatus(storageKeys.volumes, volume, (draft) => {
-      const transition = { lastPhaseTransitionTime: this.#cluster.now.toISOString() };
+      const transition = { lastPhaseTransitionTime: formatTime(this.#cluster.now) };
       draft['status'] = { ...asObject(draft['status']), ...transition, phase };
     });
   }

@@ -67,22 +67,27 @@ function prepareCreate(draft: DraftObject, cluster: ClusterView): void {
 }
 
 /**
- * The server mirrors one source field into the other, and drops a `dataSource` of a kind that it does not
- * know.
+ * The server mirrors one source field into the other, drops a `dataSource` of a kind that it does not know, and a
+ * `dataSourceRef` into another namespace (the gate CrossNamespaceVolumeDataSource is off).
  */
 function normalizeDataSource(spec: MutableJsonObject): void {
-  const { dataSource, dataSourceRef } = spec as { dataSource?: Json; dataSourceRef?: Json };
-  if (isObject(dataSource) && !isCoreDataSource(dataSource)) delete spec['dataSource'];
-  const source = spec['dataSource'];
-  if (isObject(source) && dataSourceRef === undefined) {
-    spec['dataSourceRef'] = { ...source };
-    return;
+  for (const member of ['dataSource', 'dataSourceRef']) {
+    const source = spec[member];
+    // The group is a pointer without omitempty: Kubernetes writes an absent one as null.
+    if (isObject(source)) spec[member] = { ...source, apiGroup: source['apiGroup'] ?? null };
   }
-  if (!isObject(dataSourceRef) || source !== undefined) return;
-  const isSameNamespace = (asString(dataSourceRef['namespace']) ?? '') === '';
-  if (isSameNamespace && isCoreDataSource(dataSourceRef)) {
-    const { namespace: _namespace, ...reference } = dataSourceRef;
-    spec['dataSource'] = reference;
+  if (isObject(spec['dataSource']) && !isCoreDataSource(spec['dataSource']))
+    delete spec['dataSource'];
+  const reference = spec['dataSourceRef'];
+  if (isObject(reference) && (asString(reference['namespace']) ?? '') !== '') {
+    delete spec['dataSourceRef'];
+  }
+  const { dataSource, dataSourceRef } = spec as { dataSource?: Json; dataSourceRef?: Json };
+  if (isObject(dataSource) && dataSourceRef === undefined)
+    spec['dataSourceRef'] = { ...dataSource };
+  if (isObject(dataSourceRef) && dataSource === undefined) {
+    const { namespace: _namespace, ...source } = dataSourceRef;
+    spec['dataSource'] = source;
   }
 }
 
@@ -167,16 +172,8 @@ function validateSources(spec: JsonObject): FieldError[] {
   }
   const { dataSource, dataSourceRef } = spec;
   if (isObject(dataSource) && isObject(dataSourceRef) && errors.length === 0) {
-    if (asString(dataSourceRef['namespace']) !== undefined) {
-      errors.push(
-        invalidValue(
-          'spec',
-          'spec',
-          'may not specify dataSource when dataSourceRef.namespace is specified',
-        ),
-      );
-    } else if (!equalJson(withGroup(dataSource), withGroup(dataSourceRef))) {
-      errors.push(invalidValue('spec', 'spec', 'must match dataSourceRef'));
+    if (!equalJson(withGroup(dataSource), withGroup(dataSourceRef))) {
+      errors.push(invalidValue('spec', {}, 'must match dataSourceRef'));
     }
   }
   return errors;
@@ -257,8 +254,19 @@ function checkExpandable(object: ApiObject, cluster: ClusterView): void {
   );
 }
 
+/** A size that is no whole number of bytes is taken, and rounded up by whoever provisions it. */
+function warnings(object: ApiObject): string[] {
+  const request = readPath(object, 'spec', 'resources', 'requests', 'storage');
+  if ((parseQuantityMilli(request) ?? 0n) % 1000n === 0n) return [];
+  const quoted = JSON.stringify(request);
+  return [
+    `spec.resources.requests[storage]: fractional byte value ${quoted} is invalid, must be an integer`,
+  ];
+}
+
 const rules: KindRules = {
   returnsDeletedObject: true,
+  warnings,
   prepareCreate,
   prepareUpdate,
   validate,

@@ -147,7 +147,12 @@ export const coreEvents: BuiltInKind = {
     ...Object.fromEntries(referenceFields('involvedObject')),
     source: sourceField('source', 'reportingComponent'),
   },
-  rules: { validate: validateCore },
+  rules: {
+    prepareCreate: (draft) => {
+      draft['eventTime'] ??= null;
+    },
+    validate: validateCore,
+  },
 };
 
 /** The kind Event of events.k8s.io. */

@@ -49,6 +49,16 @@ function prepareSpec(draft: DraftObject): void {
   spec['terminationGracePeriodSeconds'] ??= 30;
   spec['securityContext'] ??= {};
   spec['enableServiceLinks'] ??= true;
+  spec['priority'] ??= 0;
+  spec['preemptionPolicy'] ??= 'PreemptLowerPriority';
+  spec['serviceAccountName'] ??= 'default';
+  spec['serviceAccount'] ??= spec['serviceAccountName'];
+  spec['tolerations'] ??= ['not-ready', 'unreachable'].map((condition) => ({
+    key: `node.kubernetes.io/${condition}`,
+    operator: 'Exists',
+    effect: 'NoExecute',
+    tolerationSeconds: 300,
+  }));
   for (const member of ['containers', 'initContainers']) {
     if (spec[member] !== undefined) {
       spec[member] = asList(spec[member]).map((each) => prepareContainer(each));

@@ -1,7 +1,7 @@
 /** The kinds of storage.k8s.io: StorageClass, CSIDriver, CSINode, VolumeAttachment. */
 import type { FieldError } from '../../objects/api-error.ts';
 import { annotationOf, type ApiObject } from '../../objects/api-object.ts';
-import { forbiddenField, immutable, notSupported, required } from '../../objects/field-errors.ts';
+import { immutable, notSupported, required } from '../../objects/field-errors.ts';
 import {
   asList,
   asObject,
@@ -57,20 +57,9 @@ function validateClass(object: ApiObject): FieldError[] {
 }
 
 function validateClassUpdate(object: ApiObject, previous: ApiObject): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!equalJson(object['parameters'] ?? {}, previous['parameters'] ?? {})) {
-    errors.push(forbiddenField('parameters', 'updates to parameters are forbidden.'));
-  }
-  if (object['provisioner'] !== previous['provisioner']) {
-    errors.push(forbiddenField('provisioner', 'updates to provisioner are forbidden.'));
-  }
-  if (object['reclaimPolicy'] !== previous['reclaimPolicy']) {
-    errors.push(forbiddenField('reclaimPolicy', 'updates to reclaimPolicy are forbidden.'));
-  }
-  if (object['volumeBindingMode'] !== previous['volumeBindingMode']) {
-    errors.push(immutable('volumeBindingMode', object['volumeBindingMode']));
-  }
-  return errors;
+  return ['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode']
+    .filter((member) => !equalJson(object[member] ?? {}, previous[member] ?? {}))
+    .map((member) => immutable(member, object[member] ?? {}));
 }
 
 const classNameColumn: PrinterColumn = {
@@ -169,7 +158,6 @@ export const csiDrivers: BuiltInKind = {
     ),
   ],
   rules: {
-    tracksGeneration: true,
     prepareCreate: prepareDriver,
     prepareUpdate: prepareDriver,
     validateUpdate: validateDriverUpdate,

@@ -1,6 +1,6 @@
 /** PersistentVolumes: defaults, what a volume must say, and what stays as it was. */
 import type { FieldError } from '../../objects/api-error.ts';
-import type { ApiObject } from '../../objects/api-object.ts';
+import { formatTime, type ApiObject } from '../../objects/api-object.ts';
 import {
   forbiddenField,
   immutable,
@@ -13,17 +13,19 @@ import {
   asObject,
   equalJson,
   readPath,
+  type Json,
   type JsonObject,
   type MutableJsonObject,
   textOf,
 } from '../../objects/json.ts';
 import { parseQuantityMilli } from '../../objects/quantity.ts';
 import { formatAccessModes, formatPhase, textColumn, unsettableColumn } from '../columns.ts';
-import type { DraftObject } from '../resource-definition.ts';
+import type { ClusterView, DraftObject } from '../resource-definition.ts';
 import { textAt, type BuiltInKind } from './built-in-resource.ts';
 import { canonicalQuantities } from './quantities.ts';
 
 const protection = 'kubernetes.io/pv-protection';
+const accessModes = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 
 /** Members of a volume's specification that do not say where its data lies. */
 const otherMembers: ReadonlySet<string> = new Set([
@@ -54,25 +56,24 @@ function prepare(draft: DraftObject): void {
   draft['spec'] = spec;
 }
 
-function prepareCreate(draft: DraftObject): void {
+function prepareCreate(draft: DraftObject, cluster: ClusterView): void {
   prepare(draft);
   const finalizers = asList(draft.metadata['finalizers']);
   if (!finalizers.includes(protection)) draft.metadata['finalizers'] = [...finalizers, protection];
-  draft['status'] = { phase: 'Pending' };
+  draft['status'] = { phase: 'Pending', lastPhaseTransitionTime: formatTime(cluster.now()) };
 }
 
 function validate(object: ApiObject): FieldError[] {
   const spec = asObject(object['spec']);
   const errors: FieldError[] = [];
-  if (asList(spec['accessModes']).length === 0) errors.push(required('spec.accessModes'));
-  const capacity = readPath(spec, 'capacity', 'storage');
-  if (capacity === undefined) {
-    errors.push(
-      notSupported('spec.capacity', Object.keys(asObject(spec['capacity']))[0] ?? '', ['storage']),
-    );
-  } else if ((parseQuantityMilli(capacity) ?? 0n) <= 0n) {
-    errors.push(invalidValue('spec.capacity[storage]', capacity, 'must be greater than zero'));
+  const modes = asList(spec['accessModes']);
+  if (modes.length === 0) errors.push(required('spec.accessModes'));
+  const wrong = modes.find((mode) => !accessModes.includes(textOf(mode)));
+  if (wrong !== undefined) errors.push(notSupported('spec.accessModes', wrong, accessModes));
+  if (spec['volumeMode'] !== 'Block' && spec['volumeMode'] !== 'Filesystem') {
+    errors.push(notSupported('spec.volumeMode', spec['volumeMode'], ['Block', 'Filesystem']));
   }
+  errors.push(...validateCapacity(asObject(spec['capacity'])), ...validateCsi(spec['csi']));
   const sources = Object.keys(sourceOf(spec));
   if (sources.length === 0) errors.push(required('spec', 'must specify a volume type'));
   for (const extra of sources.slice(1)) {
@@ -89,6 +90,23 @@ function validate(object: ApiObject): FieldError[] {
     );
   }
   return errors;
+}
+
+function validateCapacity(capacity: JsonObject): FieldError[] {
+  if (Object.keys(capacity).length === 0) return [required('spec.capacity')];
+  const { storage } = capacity;
+  if (storage === undefined || Object.keys(capacity).length > 1) {
+    return [notSupported('spec.capacity', capacity, ['storage'])];
+  }
+  if ((parseQuantityMilli(storage) ?? 0n) > 0n) return [];
+  return [invalidValue('spec.capacity[storage]', storage, 'must be greater than zero')];
+}
+
+function validateCsi(source: Json | undefined): FieldError[] {
+  if (source === undefined) return [];
+  return ['driver', 'volumeHandle']
+    .filter((member) => textAt(asObject(source), member) === '')
+    .map((member) => required(`spec.csi.${member}`));
 }
 
 function validateUpdate(object: ApiObject, previous: ApiObject): FieldError[] {
