@@ -62,6 +62,24 @@ describe('a claim', () => {
     expect(readPath(crossing.body, 'spec', 'dataSourceRef')).toBeUndefined();
   });
 
+  test('whose source has no group can be changed like any other', async () => {
+    const dataSource = { kind: 'PersistentVolumeClaim', name: 'fresh' };
+    const { body } = await client.create(claims, claim('clone', { dataSource }));
+    expect(readPath(body, 'spec', 'dataSourceRef')).toEqual({ ...dataSource, apiGroup: null });
+    const untouched = await client.mergePatch(`${claims}/clone`, { metadata: {} });
+    expect(untouched.body).toEqual(body);
+    const labels = { a: 'b' };
+    const patched = await client.mergePatch(`${claims}/clone`, { metadata: { labels } });
+    expect(patched.status).toBe(200);
+    const put = await client.request('PUT', `${claims}/clone`, patched.body);
+    expect(readPath(put.body, 'metadata', 'resourceVersion')).toBe(
+      readPath(patched.body, 'metadata', 'resourceVersion'),
+    );
+    const strategic = 'application/strategic-merge-patch+json';
+    const again = await client.patch(`${claims}/clone`, strategic, { metadata: { labels } });
+    expect(again.status).toBe(200);
+  });
+
   const refused: readonly (readonly [string, JsonObject, string])[] = [
     ['without access modes', { accessModes: [] }, 'spec.accessModes: Required value'],
     ['with an unknown access mode', { accessModes: ['Any'] }, 'Unsupported value: "Any"'],

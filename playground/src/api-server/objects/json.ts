@@ -88,6 +88,17 @@ export function cloneJson<T>(value: T): T {
   return copy as T;
 }
 
+/** The value without members that are null, on every level. */
+export function withoutNulls(value: Json): Json {
+  if (Array.isArray(value)) return (value as readonly Json[]).map((item) => withoutNulls(item));
+  if (!isObject(value)) return value;
+  const result: MutableJsonObject = {};
+  for (const [member, inner] of Object.entries(value)) {
+    if (inner !== undefined && inner !== null) setMember(result, member, withoutNulls(inner));
+  }
+  return result;
+}
+
 /** Sets a member, also one called `__proto__`, which an assignment would not store. */
 export function setMember(target: MutableJsonObject, member: string, value: Json): void {
   if (member === '__proto__') {

@@ -1,7 +1,14 @@
 /** From the body of a request to an object of the kind that its URL names: checked, pruned and with defaults. */
 import { badRequest, type FieldError } from '../objects/api-error.ts';
 import { formatApiVersion } from '../objects/api-object.ts';
-import { asObject, isObject, type Json, type MutableJsonObject, textOf } from '../objects/json.ts';
+import {
+  asObject,
+  isObject,
+  type Json,
+  type MutableJsonObject,
+  textOf,
+  withoutNulls,
+} from '../objects/json.ts';
 import type { DraftObject, ResourceDefinition } from '../registry/resource-definition.ts';
 import { applyDefaults } from '../schema/default.ts';
 import { pruneObject } from '../schema/prune.ts';
@@ -48,6 +55,7 @@ export function decodeObject(
     );
   }
   const { value, unknownFields } = pruneObject(definition.schema, {
+    // Go decodes null into a field's zero value: for a built-in kind it is the same as saying nothing.
     ...(definition.isCustom ? body : asObject(withoutNulls(body))),
     ...given,
   });
@@ -55,17 +63,6 @@ export function decodeObject(
   const { metadata, unknownMembers } = pruneMetadata(draft['metadata']);
   reportUnknown(definition, [...unknownFields, ...unknownMembers], options);
   return applyDefaults(definition.schema, { ...draft, metadata }) as DraftObject;
-}
-
-/** Go decodes null into a field's zero value: for a built-in kind it is the same as saying nothing. */
-function withoutNulls(value: Json): Json {
-  if (Array.isArray(value)) return (value as readonly Json[]).map((item) => withoutNulls(item));
-  if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, each]) => each !== null && each !== undefined)
-      .map(([member, each]) => [member, withoutNulls(each as Json)]),
-  );
 }
 
 function pruneMetadata(value: Json | undefined): {

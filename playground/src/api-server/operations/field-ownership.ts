@@ -16,7 +16,15 @@ import {
   union,
   type FieldSet,
 } from '../objects/field-set.ts';
-import { asList, asString, equalJson, isObject, type JsonObject } from '../objects/json.ts';
+import {
+  asList,
+  asString,
+  equalJson,
+  isObject,
+  type JsonObject,
+  asObject,
+  withoutNulls,
+} from '../objects/json.ts';
 import type { ResourceDefinition } from '../registry/resource-definition.ts';
 import type { ServerState, WriteOptions } from './server-state.ts';
 import type { PendingUpdate } from './pending-update.ts';
@@ -48,11 +56,13 @@ const unownedMetadata: ReadonlySet<string> = new Set([
 /** The part of an object that can be owned. */
 export function ownablePart(object: JsonObject): JsonObject {
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object;
-  if (!isObject(metadata)) return rest;
+  // A field that is null is owned by nobody: for most kinds it is the same as one that is not there.
+  const owned = asObject(withoutNulls(rest));
+  if (!isObject(metadata)) return owned;
   const kept = Object.entries(metadata).filter(
-    ([member, value]) => !unownedMetadata.has(member) && value !== undefined,
+    ([member, value]) => !unownedMetadata.has(member) && value !== undefined && value !== null,
   );
-  return kept.length === 0 ? rest : { ...rest, metadata: Object.fromEntries(kept) };
+  return kept.length === 0 ? owned : { ...owned, metadata: Object.fromEntries(kept) };
 }
 
 /** The entries of an object. */

@@ -66,16 +66,20 @@ function prepareCreate(draft: DraftObject, cluster: ClusterView): void {
   draft['status'] = { phase: 'Pending' };
 }
 
+/** The group of a source is a pointer without omitempty in Go: Kubernetes writes an absent one as null. */
+function stateGroups(spec: MutableJsonObject): void {
+  for (const member of ['dataSource', 'dataSourceRef']) {
+    const source = spec[member];
+    if (isObject(source)) spec[member] = { ...source, apiGroup: source['apiGroup'] ?? null };
+  }
+}
+
 /**
  * The server mirrors one source field into the other, drops a `dataSource` of a kind that it does not know, and a
  * `dataSourceRef` into another namespace (the gate CrossNamespaceVolumeDataSource is off).
  */
 function normalizeDataSource(spec: MutableJsonObject): void {
-  for (const member of ['dataSource', 'dataSourceRef']) {
-    const source = spec[member];
-    // The group is a pointer without omitempty: Kubernetes writes an absent one as null.
-    if (isObject(source)) spec[member] = { ...source, apiGroup: source['apiGroup'] ?? null };
-  }
+  stateGroups(spec);
   if (isObject(spec['dataSource']) && !isCoreDataSource(spec['dataSource']))
     delete spec['dataSource'];
   const reference = spec['dataSourceRef'];
@@ -94,6 +98,7 @@ function normalizeDataSource(spec: MutableJsonObject): void {
 function prepareUpdate(draft: DraftObject, previous: ApiObject): void {
   const spec = specOf(draft);
   spec['volumeMode'] ??= readPath(previous, 'spec', 'volumeMode') ?? 'Filesystem';
+  stateGroups(spec);
   canonicalQuantities(spec, 'resources', 'requests');
   // A client that writes back what it wrote at first does not know the mirrored field: that is no change.
   for (const member of ['dataSource', 'dataSourceRef']) {

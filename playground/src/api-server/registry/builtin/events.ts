@@ -14,7 +14,7 @@ import {
   type MutableJsonObject,
   textOf,
 } from '../../objects/json.ts';
-import type { PrinterColumn } from '../resource-definition.ts';
+import type { DraftObject, PrinterColumn } from '../resource-definition.ts';
 import { fieldReader, textAt, type BuiltInKind } from './built-in-resource.ts';
 
 /** Member names: those of events.k8s.io/v1, and the ones of core/v1 that mean the same. */
@@ -46,6 +46,11 @@ function toCore(object: ApiObject): ApiObject {
 function fromCore(object: ApiObject): ApiObject {
   const back = renamed.map(([newName, oldName]) => [oldName, newName] as const);
   return rename(object, 'events.k8s.io/v1', back);
+}
+
+/** An Event of the old sort has no event time, which Kubernetes writes as null. */
+function stateEventTime(draft: DraftObject): void {
+  draft['eventTime'] ??= null;
 }
 
 function validateCore(object: ApiObject): FieldError[] {
@@ -148,9 +153,8 @@ export const coreEvents: BuiltInKind = {
     source: sourceField('source', 'reportingComponent'),
   },
   rules: {
-    prepareCreate: (draft) => {
-      draft['eventTime'] ??= null;
-    },
+    prepareCreate: stateEventTime,
+    prepareUpdate: stateEventTime,
     validate: validateCore,
   },
 };
