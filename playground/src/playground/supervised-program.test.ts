@@ -32,7 +32,8 @@ async function starts(count: number): Promise<number[]> {
   try {
     for (;;) {
       const file = join(folder, 'starts');
-      const lines = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : [];
+      // Whole lines only: the file is there before its first line is.
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
       if (lines.length >= count) return lines.map(Number);
       await once(watcher, 'change');
     }

@@ -338,7 +338,6 @@ async function replay(loaded: LoadedCell, scan: JournalScan, readPage: ReadPage)
   }
   for (const node of state.nodes.values()) {
     node.formerBounds = [];
-    node.isSettled = true;
   }
 }
 

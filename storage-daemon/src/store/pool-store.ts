@@ -189,8 +189,8 @@ export class PoolStore implements api.Store {
     this.#names.hide(name, 'reverting');
     cell.record([{ op: 'revert', source: former.id, snapshot: source.id, ...change }]);
     const head = cell.state.nodeOf(node!);
+    // If the cell fails now, nobody knows which content the volume has until the pool is opened again: it stays hidden.
     await this.#durable(cell);
-    head.isSettled = true;
     this.#names.put(name, { cell, node: head });
     return summarize({ cell, node: head });
   }
@@ -302,7 +302,6 @@ export class PoolStore implements api.Store {
       const node = await record();
       isRecorded = true;
       await this.#durable(cell, node.kind === 'snapshot' || node.parent?.name === '');
-      node.isSettled = true;
       this.#names.put(name, { cell, node });
       return summarize({ cell, node });
     } catch (error) {

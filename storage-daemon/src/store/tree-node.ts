@@ -49,8 +49,6 @@ export class TreeNode implements WalkedNode {
   /** Record that last changed what the node maps: a flush waits for it. */
   lastRecord = 0;
   formerBounds: FormerBound[] = [];
-  /** The record that made it is durable: users may see it (R9). */
-  isSettled = false;
   /** I/O objects that are open on it. */
   openCount = 0;
   readonly locks = new ClusterLocks();
@@ -141,7 +139,6 @@ export class TreeNode implements WalkedNode {
     node.walkCursor = record.walkCursor;
     node.walkBound = record.walkBound;
     node.attributesPage = record.attributes;
-    node.isSettled = true;
     return node;
   }
 }

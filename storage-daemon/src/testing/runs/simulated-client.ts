@@ -203,6 +203,7 @@ export class SimulatedClient {
   revert(volume: ModelNode, snapshot: ModelNode, attributes: string): void {
     volume.isLocked = true;
     volume.refusesIo = true;
+    let isUncertain = false;
     snapshot.pinCount++;
     this.session.control(`revert ${volume.name} to ${snapshot.name}`, {
       change: { type: 'revert', node: volume, snapshot, attributes },
@@ -218,10 +219,15 @@ export class SimulatedClient {
         this.#model.applyRevert(volume, snapshot, attributes);
       },
       mayFailWith: ['failed-precondition', 'not-found'],
+      failed: () => {
+        isUncertain = this.session.tolerance.deviceErrors;
+      },
       ended: () => {
+        this.#unpin(snapshot);
+        // Which content it has is known after the next recovery only: until then the store does not show it.
+        if (isUncertain) return;
         volume.isLocked = false;
         volume.refusesIo = false;
-        this.#unpin(snapshot);
       },
     });
   }
@@ -360,12 +366,18 @@ export class SimulatedClient {
   /** Reads what a cut holds, at once or a while later, so that a late change of it is seen either way. */
   #resolveCreated(node: ModelNode, source: ModelNode): void {
     node.isLocked = true;
+    let isUnread = false;
     this.session.control(`resolve ${node.name}`, {
       call: () => this.session.readAll(node),
       succeeded: (readings) => {
         this.#model.resolveCut(node, judgeCut(this.#model, node, readings));
       },
+      failed: () => {
+        isUnread = true;
+      },
       ended: () => {
+        // A cut that could not be read is judged by its source, which must not be cut or reverted before.
+        if (isUnread) return;
         node.isLocked = false;
         source.isLocked = false;
       },
