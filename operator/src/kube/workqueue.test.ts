@@ -97,14 +97,35 @@ describe('Workqueue', () => {
     expect(queue.depth).toBe(1);
   });
 
-  test('backs off per key, exponentially up to the longest wait, until the key is forgotten', () => {
+  test('backs off per key, exponentially up to the longest wait, until the key is forgotten', async () => {
     const queue = createQueue();
-    const waits = [1, 2, 3, 4, 5, 6].map(() => queue.addRateLimited('a'));
+    const waits: number[] = [];
+    for (let failure = 1; failure <= 6; failure++) {
+      const waitMs = queue.addRateLimited('a');
+      waits.push(waitMs);
+      await clock.advance(waitMs);
+    }
     expect(waits).toEqual([100, 200, 400, 800, 1000, 1000]);
     expect(queue.addRateLimited('b')).toBe(100);
     expect(queue.failureCountOf('a')).toBe(6);
     queue.forget('a');
     expect(queue.addRateLimited('a')).toBe(100);
+  });
+
+  test('counts no failure that an event brought on before the retry was due', async () => {
+    const queue = createQueue();
+    await clock.advance(queue.addRateLimited('a'));
+    expect(queue.addRateLimited('a')).toBe(200);
+    for (const elapsedMs of [50, 100]) {
+      await clock.advance(50);
+      queue.add('a');
+      expect(await drain(queue)).toEqual(['a']);
+      expect(queue.addRateLimited('a')).toBe(200 - elapsedMs);
+      expect(queue.failureCountOf('a')).toBe(2);
+    }
+    await clock.advance(100);
+    expect(await drain(queue)).toEqual(['a']);
+    expect(queue.addRateLimited('a')).toBe(400);
   });
 
   test('waits at least as long as the other side asked for', () => {

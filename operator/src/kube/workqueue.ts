@@ -42,6 +42,12 @@ interface DelayedKey {
   readonly timer: Timer;
 }
 
+interface Failures {
+  readonly count: number;
+  /** When the retry of the last of them is, or was, due. */
+  readonly dueMs: number;
+}
+
 /** See the file's head. */
 export class Workqueue {
   readonly #options: WorkqueueOptions;
@@ -55,7 +61,7 @@ export class Workqueue {
   /** Keys that were added while being worked on. */
   readonly #again = new Set<string>();
   readonly #delayed = new Map<string, DelayedKey>();
-  readonly #failureCounts = new Map<string, number>();
+  readonly #failures = new Map<string, Failures>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
   #isClosed = false;
 
@@ -123,26 +129,32 @@ export class Workqueue {
 
   /**
    * Makes the key ready after its exponential backoff, at least `leastMs`, and when the queue's bucket
-   * allows. Returns the delay.
+   * allows. Returns the delay. A failure of a pass that an event brought on before the retry was due does not
+   * count: many events in a short outage would otherwise put the retry off for long after it.
    */
   addRateLimited(key: string, leastMs = 0): number {
-    const failureCount = this.failureCountOf(key) + 1;
-    this.#failureCounts.set(key, failureCount);
+    const nowMs = this.#clock.monotonicMs();
+    const before = this.#failures.get(key);
+    const isEarly = before !== undefined && nowMs < before.dueMs;
+    const count = isEarly ? before.count : this.failureCountOf(key) + 1;
     this.#metrics.retried(this.#options.name);
-    const ownMs = backoffMs(this.#options.backoff, failureCount, this.#random);
+    const ownMs = isEarly
+      ? before.dueMs - nowMs
+      : backoffMs(this.#options.backoff, count, this.#random);
     const delayMs = Math.max(ownMs, leastMs, this.#retryBucket.reserve());
+    this.#failures.set(key, { count, dueMs: nowMs + delayMs });
     this.addAfter(key, delayMs);
     return delayMs;
   }
 
-  /** How often in a row the key has failed. */
+  /** How many retries in a row of the key have failed. */
   failureCountOf(key: string): number {
-    return this.#failureCounts.get(key) ?? 0;
+    return this.#failures.get(key)?.count ?? 0;
   }
 
   /** The key succeeded: its next failure starts from the shortest wait again. */
   forget(key: string): void {
-    this.#failureCounts.delete(key);
+    this.#failures.delete(key);
   }
 
   /** Waits for a key to be ready; undefined when the queue is closed. Call `done` with it afterwards. */
