@@ -24,7 +24,7 @@ export interface WorkedCell {
   readonly residency: RecordResidency;
   readonly failure: StoreError | undefined;
   record(records: readonly JournalRecord[]): void;
-  checkpoint(): Promise<void>;
+  tryCheckpoint(): Promise<void>;
   whenRingHasRoom(resume: () => void): void;
 }
 
@@ -97,19 +97,19 @@ export class BackgroundWork {
   }
 
   async #step(): Promise<StoreError | null> {
-    const { state, residency } = this.#cell;
+    const { residency } = this.#cell;
     const record = await this.#nextRecord();
     if (!record || 'kind' in record) return record ?? null;
-    const failure = await new Promise<StoreError | null>((resolve) => {
-      residency.ensure(record, resolve);
-    });
-    if (failure || this.#isStopped || this.#cell.failure) return failure;
     // A checkpoint may need what the step dirties: it runs first if space is that short.
-    if (!this.#cell.space.admitsDelete(0)) await this.#cell.checkpoint().catch(() => {});
     if (this.#isStopped || this.#cell.failure) return null;
-    if (record.op === 'walk' && !state.nodes.get(record.node)?.isWalking) return null;
-    this.#cell.record([record]);
-    return null;
+    if (!this.#cell.space.admitsDelete(0)) await this.#cell.tryCheckpoint();
+    return new Promise<StoreError | null>((resolve) => {
+      residency.ensure(record, (failure) => {
+        // In this very turn: a checkpoint in between moves entries to pages that are not resident.
+        if (!failure && !this.#isStopped && !this.#cell.failure) this.#cell.record([record]);
+        resolve(failure);
+      });
+    });
   }
 
   /** The next step: a record, a failure to find it, or nothing. */

@@ -165,6 +165,15 @@ export class Cell {
     if (this.#failure) throw this.#failure;
   }
 
+  /** As `checkpoint`, for those who look at `failure` afterwards; our own bugs are not swallowed. */
+  async tryCheckpoint(): Promise<void> {
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+
   /** True while users' changes have to wait for a checkpoint. */
   get isRingFull(): boolean {
     return this.journal.usedShare >= waitRingShare && !this.#failure;
@@ -189,7 +198,7 @@ export class Cell {
   /** Hurries what gives space back: commits, writes a checkpoint, lets background work run. Never rejects. */
   async reclaimSpace(): Promise<void> {
     await new Promise<void>((resolve) => this.commit(() => resolve()));
-    await this.checkpoint().catch(() => {});
+    await this.tryCheckpoint();
     await this.#environment.yieldTurn();
   }
 
@@ -310,7 +319,7 @@ export class Cell {
   }
 
   #considerCheckpoint(): void {
-    if (this.#checkpointing || this.#failure) return;
+    if (this.#checkpointing || this.#failure || this.#isStopped) return;
     const { recordNumber, dirtyFrames } = this.state;
     const recordsMax = this.#options.open.checkpointRecords ?? defaultCheckpointRecords;
     const isDue =
@@ -334,10 +343,10 @@ export class Cell {
     // Not in the middle of a change that is being recorded.
     await Promise.resolve();
     if (this.#isStopped || this.#failure) return;
-    this.space.prepareCheckpoint(); // J10
-    const start = this.journal.cut(); // J8
-    this.#recordAtCut = this.state.recordNumber;
     try {
+      this.space.prepareCheckpoint(); // J10
+      const start = this.journal.cut(); // J8
+      this.#recordAtCut = this.state.recordNumber;
       const root = await this.checkpointer.run({
         openGeneration: this.#options.openGeneration,
         start,
@@ -347,8 +356,9 @@ export class Cell {
       this.journal.rootDurable(root);
       this.#releaseQuarantine();
     } catch (error) {
+      // A cut that broke off has left half of its state changed: nothing may build on it.
+      this.failAll((error as Error).message, error);
       if (!(error instanceof StoreError)) throw error;
-      this.failAll(error.message, error);
     }
   }
 

@@ -92,8 +92,7 @@ export class PoolStore implements api.Store {
     checkAttributes(action, options.attributes);
     const cell = this.#roomiestCell();
     this.#names.reserve(action, name);
-    return this.#create(name, cell, async () => {
-      await this.#admit(action, cell);
+    return this.#create(action, { name, cell }, () => {
       const [node] = this.#freeNodeIds(action, cell, 1);
       const family = cell.state.nextFamilyId;
       const payload = this.#payload(options);
@@ -110,8 +109,7 @@ export class PoolStore implements api.Store {
     checkAttributes(action, options.attributes);
     const { cell } = this.#names.get(action, source);
     this.#names.reserve(action, name);
-    return this.#create(name, cell, async () => {
-      await this.#admit(action, cell);
+    return this.#create(action, { name, cell }, () => {
       const { node: head } = this.#names.get(action, source);
       const [node] = this.#freeNodeIds(action, cell, 1);
       const payload = this.#payload({ ...options, sizeBlocks: head.sizeBlocks });
@@ -133,8 +131,7 @@ export class PoolStore implements api.Store {
       throw new StoreError('out-of-range', `${action} failed: ${reason}`);
     }
     this.#names.reserve(action, name);
-    return this.#create(name, cell, async () => {
-      await this.#admit(action, cell);
+    return this.#create(action, { name, cell }, () => {
       const { node: now } = this.#names.get(action, options.source);
       const payload = this.#payload(options);
       return now.kind === 'snapshot'
@@ -148,15 +145,15 @@ export class PoolStore implements api.Store {
     const name = { kind: 'volume', name: volume } as const;
     checkSize(action, sizeBlocks);
     const { cell } = this.#names.get(action, name);
-    await this.#admit(action, cell);
-    const { node } = this.#names.get(action, name);
-    if (sizeBlocks < node.sizeBlocks) {
-      const reason = `${sizeBlocks} blocks are less than its ${node.sizeBlocks}, and volumes only grow`;
-      throw new StoreError('out-of-range', `${action} failed: ${reason}`);
-    }
-    if (sizeBlocks > node.sizeBlocks) {
-      cell.record([{ op: 'resize', node: node.id, sizeBlocks }]);
-    }
+    const node = await this.#whenAdmitted(action, cell, () => {
+      const { node: now } = this.#names.get(action, name);
+      if (sizeBlocks < now.sizeBlocks) {
+        const reason = `${sizeBlocks} blocks are less than its ${now.sizeBlocks}, and volumes only grow`;
+        throw new StoreError('out-of-range', `${action} failed: ${reason}`);
+      }
+      if (sizeBlocks > now.sizeBlocks) cell.record([{ op: 'resize', node: now.id, sizeBlocks }]);
+      return now;
+    });
     await this.#durable(cell);
     return summarize({ cell, node });
   }
@@ -165,9 +162,11 @@ export class PoolStore implements api.Store {
     const action = `Changing attributes of ${name.kind} "${name.name}"`;
     checkAttributes(action, attributes);
     const { cell } = this.#names.get(action, name);
-    await this.#admit(action, cell);
-    const { node } = this.#names.get(action, name);
-    cell.record([{ op: 'attributes', node: node.id, attributes }]);
+    const node = await this.#whenAdmitted(action, cell, () => {
+      const { node: now } = this.#names.get(action, name);
+      cell.record([{ op: 'attributes', node: now.id, attributes }]);
+      return now;
+    });
     await this.#durable(cell);
     return summarize({ cell, node });
   }
@@ -178,17 +177,18 @@ export class PoolStore implements api.Store {
     const target = { kind: 'snapshot', name: snapshot } as const;
     checkAttributes(action, attributes);
     const { cell } = this.#names.get(action, name);
-    await this.#admit(action, cell);
-    const { node: former } = this.#names.get(action, name);
-    const { node: source } = this.#names.get(action, target);
-    checkClosed(action, former);
-    checkRevert(action, former, source);
-    const [node] = this.#freeNodeIds(action, cell, 1);
-    const [curEpoch] = this.#nextEpochs(action, cell, source, 1);
-    const change = { node: node!, curEpoch: curEpoch!, attributes };
-    this.#names.hide(name, 'reverting');
-    cell.record([{ op: 'revert', source: former.id, snapshot: source.id, ...change }]);
-    const head = cell.state.nodeOf(node!);
+    const head = await this.#whenAdmitted(action, cell, () => {
+      const { node: former } = this.#names.get(action, name);
+      const { node: source } = this.#names.get(action, target);
+      checkClosed(action, former);
+      checkRevert(action, former, source);
+      const [node] = this.#freeNodeIds(action, cell, 1);
+      const [curEpoch] = this.#nextEpochs(action, cell, source, 1);
+      const change = { node: node!, curEpoch: curEpoch!, attributes };
+      this.#names.hide(name, 'reverting');
+      cell.record([{ op: 'revert', source: former.id, snapshot: source.id, ...change }]);
+      return cell.state.nodeOf(node!);
+    });
     // If the cell fails now, nobody knows which content the volume has until the pool is opened again: it stays hidden.
     await this.#durable(cell);
     this.#names.put(name, { cell, node: head });
@@ -198,11 +198,13 @@ export class PoolStore implements api.Store {
   async deleteNode(name: api.NodeName): Promise<void> {
     const action = `Deleting ${name.kind} "${name.name}"`;
     const { cell } = this.#names.get(action, name);
-    await this.#admit(action, cell, true);
-    const { node } = this.#names.get(action, name);
-    checkClosed(action, node);
-    this.#names.hide(name, 'deleting');
-    cell.record([{ op: 'delete', node: node.id }]);
+    const record = () => {
+      const { node } = this.#names.get(action, name);
+      checkClosed(action, node);
+      this.#names.hide(name, 'deleting');
+      cell.record([{ op: 'delete', node: node.id }]);
+    };
+    await this.#whenAdmitted(action, cell, record, true);
     await this.#durable(cell);
     this.#names.free(name);
   }
@@ -293,13 +295,13 @@ export class PoolStore implements api.Store {
 
   /** Records a creation, waits until it is durable, then shows it. A failure frees the name. */
   async #create(
-    name: api.NodeName,
-    cell: Cell,
-    record: () => Promise<TreeNode>,
+    action: string,
+    { name, cell }: { name: api.NodeName; cell: Cell },
+    record: () => TreeNode,
   ): Promise<api.NodeSummary> {
     let isRecorded = false;
     try {
-      const node = await record();
+      const node = await this.#whenAdmitted(action, cell, record);
       isRecorded = true;
       await this.#durable(cell, node.kind === 'snapshot' || node.parent?.name === '');
       this.#names.put(name, { cell, node });
@@ -373,15 +375,23 @@ export class PoolStore implements api.Store {
   }
 
   /**
-   * Waits for room in the journal and for space; deletes may use the reserve. @throws StoreError `insufficient-space`
+   * Waits for room in the journal and for space, and records at once, before anybody else is admitted to the same
+   * space; deletes may use the reserve. @throws StoreError `insufficient-space`
    */
-  async #admit(action: string, cell: Cell, isDelete = false): Promise<void> {
+  async #whenAdmitted<Result>(
+    action: string,
+    cell: Cell,
+    record: () => Result,
+    isDelete = false,
+  ): Promise<Result> {
     if (this.#isClosed) throw new StoreError('unavailable', `${action} failed: the pool is closed`);
     for (let attempt = 0; ; attempt++) {
       if (!isDelete) await new Promise<void>((resolve) => cell.whenRingHasRoom(resolve));
       if (cell.failure) throw cell.failure;
       const { space } = cell;
-      if (isDelete ? space.admitsDelete(controlPagesMax) : space.admits(0, controlPagesMax)) return;
+      if (isDelete ? space.admitsDelete(controlPagesMax) : space.admits(0, controlPagesMax)) {
+        return record();
+      }
       if (attempt === spaceAttemptsMax) {
         throw new StoreError('insufficient-space', `${action} failed: the pool is full`);
       }

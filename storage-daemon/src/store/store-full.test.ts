@@ -1,0 +1,58 @@
+/** What a full pool still has to do. */
+import { expect, test } from '@jest/globals';
+
+import { DrivenPool, formatImages } from '../testing/runs/driven-pool.ts';
+import { storeEngine } from '../testing/store-engine.ts';
+
+/** Each delete rewrites two dead lists and a catalog page: together more than the reserve holds. */
+const volumeCount = 70;
+
+test('deletes that are asked for at once share what is left of a full pool', async () => {
+  const pool = await DrivenPool.open(storeEngine, await formatImages(storeEngine, 8));
+  const { machine, store } = pool;
+  for (let volume = 0; volume < volumeCount; volume++) {
+    const io = await pool.createVolume(`v${volume}`);
+    await pool.write(io, 0, 4);
+    await pool.snapshot(`v${volume}`, `kept${volume}`);
+    await pool.write(io, 0);
+    await pool.snapshot(`v${volume}`, `gone${volume}`);
+    await pool.write(io, 1);
+    await io.close();
+  }
+  await fill(pool);
+
+  const names = Array.from({ length: volumeCount }, (_, volume) => `gone${volume}`);
+  const deletes = names.map((name) => store.deleteNode({ kind: 'snapshot', name }));
+  const outcomes = await machine.drive('deleting', Promise.allSettled(deletes));
+  const reasons = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+  expect(reasons).toEqual([]);
+  await machine.drive('draining', store.drainBackgroundWork());
+  expect(store.readOnlyReason).toBeUndefined();
+  await machine.drive('closing', store.close());
+
+  const images = machine.crash('power');
+  const again = await DrivenPool.open(storeEngine, images);
+  expect(again.store.list('snapshot')).toHaveLength(volumeCount);
+  again.machine.crash('kill');
+  expect(await findings(images)).toEqual([]);
+});
+
+/** Writes until nothing fits, writes a checkpoint, and writes again. */
+async function fill(pool: DrivenPool): Promise<void> {
+  const io = await pool.createVolume('filler', 4000);
+  let lbn = 0;
+  const writeAll = async () => {
+    for (; ; lbn++) await pool.write(io, lbn);
+  };
+  const full = { kind: 'insufficient-space' };
+  await expect(writeAll()).rejects.toMatchObject(full);
+  await pool.machine.drive('checkpoint', pool.store.checkpoint());
+  await expect(writeAll()).rejects.toMatchObject(full);
+  await io.close();
+}
+
+async function findings(images: Parameters<typeof DrivenPool.open>[1]): Promise<readonly string[]> {
+  const pool = await DrivenPool.open(storeEngine, images);
+  await pool.machine.drive('closing', pool.store.close());
+  return pool.machine.drive('checking', storeEngine.checkPool(pool.machine.devices));
+}
