@@ -32,8 +32,14 @@ export const openStore: OpenStore = async (options, dependencies) => {
     recovered,
   );
   const cells: Cell[] = [];
-  for (const cell of recovered) {
-    cells.push(readOnlyReason ? cell.serveReadOnly(readOnlyReason) : await cell.serve());
+  try {
+    for (const cell of recovered) {
+      cells.push(readOnlyReason ? cell.serveReadOnly(readOnlyReason) : await cell.serve());
+    }
+  } catch (error) {
+    // The pool is not open: nothing of it may write by a timer.
+    for (const cell of cells) cell.stop();
+    throw error;
   }
   for (const cell of cells) cell.background.wake();
   return new PoolStore({ superblock }, { cells, owners, environment, devices: pool });

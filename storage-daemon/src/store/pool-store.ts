@@ -274,11 +274,15 @@ export class PoolStore implements api.Store {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const cell of this.#cells) {
-      await cell.tracker.drain();
-      if (!cell.failure) await cell.checkpoint();
+    try {
+      for (const cell of this.#cells) {
+        await cell.tracker.drain();
+        if (!cell.failure) await cell.checkpoint();
+      }
+    } finally {
+      // Also if the last checkpoint of a cell fails: the others must not go on behind the caller's back.
+      this.destroy();
     }
-    this.destroy();
   }
 
   destroy(): void {

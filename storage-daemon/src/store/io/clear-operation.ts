@@ -117,6 +117,8 @@ export class ClearOperation {
   async #clear(from: number, end: number): Promise<StoreError | null> {
     const { node, isAdvice } = this.#request;
     const { space } = this.#cell;
+    // It may have failed while a page was read.
+    if (this.#cell.failure) return this.#cell.failure;
     const mapped = this.#countMapped(from, end);
     if (mapped.total > 0) {
       const pages = node.level + 2 + Math.ceil((end - from) / (32 * clusterSizeBlocks));

@@ -63,19 +63,27 @@ export class OpenNodeIo implements NodeIo {
     if (completion) this.#cell.flush(this.#node, completion);
   }
 
-  allocation(
+  async allocation(
     lbn: number,
     blockCount: number,
     extentsMax: number,
   ): Promise<readonly AllocationExtent[]> {
     this.#checkRange(lbn, blockCount);
-    return findAllocation({ node: this.#node, lbn, blockCount, extentsMax }, this.#cell);
+    if (this.#isClosed) throw this.#closedError();
+    // Counted as the other requests are: the node must not go while its map is looked at.
+    this.#pendingCount++;
+    try {
+      return await findAllocation({ node: this.#node, lbn, blockCount, extentsMax }, this.#cell);
+    } finally {
+      this.#end();
+    }
   }
 
   async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
-      this.#node.openCount--;
+      // What is under way still uses the node: until then it can be neither deleted nor reverted.
+      if (this.#pendingCount === 0) this.#node.openCount--;
     }
     if (this.#pendingCount === 0) return;
     await new Promise<void>((resolve) => this.#closeWaiters.push(resolve));
@@ -118,15 +126,25 @@ export class OpenNodeIo implements NodeIo {
   #begin(lbn: number, blockCount: number, done: IoCompletion): IoCompletion | undefined {
     this.#checkRange(lbn, blockCount);
     if (this.#isClosed) {
-      const reason = `Using ${this.#node.kind} ${this.#node.name} failed: it was closed`;
-      this.#cell.fail(done, new StoreError('unavailable', reason));
+      this.#cell.fail(done, this.#closedError());
       return undefined;
     }
     this.#pendingCount++;
     return (error) => {
-      this.#pendingCount--;
       done(error);
-      if (this.#pendingCount === 0) for (const resolve of this.#closeWaiters.splice(0)) resolve();
+      this.#end();
     };
+  }
+
+  #closedError(): StoreError {
+    const reason = `Using ${this.#node.kind} ${this.#node.name} failed: it was closed`;
+    return new StoreError('unavailable', reason);
+  }
+
+  #end(): void {
+    this.#pendingCount--;
+    if (this.#pendingCount > 0 || !this.#isClosed) return;
+    this.#node.openCount--;
+    for (const resolve of this.#closeWaiters.splice(0)) resolve();
   }
 }
