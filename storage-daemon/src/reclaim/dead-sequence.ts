@@ -150,14 +150,18 @@ export class DeadSequence {
       if (segment.kind !== 'entries' || isUsed) continue;
       assert(segment.frames.size === 0, 'an entry to be written names a frame');
       const pages: Segment[] = [];
-      while (segment.pbns.length >= deadPageEntries) {
-        const pbns = segment.pbns.splice(0, deadPageEntries);
-        const births = segment.births.splice(0, deadPageEntries);
+      const fullEnd = segment.pbns.length - (segment.pbns.length % deadPageEntries);
+      for (let first = 0; first < fullEnd; first += deadPageEntries) {
+        const pbns = segment.pbns.slice(first, first + deadPageEntries);
+        const births = segment.births.slice(first, first + deadPageEntries);
         const pointer = spillPage({ pbns, births });
         const page = { kind: 'page', ...pointer, count: pbns.length } as const;
         pages.push({ ...page, entries: undefined });
       }
       if (pages.length === 0) continue;
+      // Once, not per page: the cut waits for it.
+      segment.pbns.splice(0, fullEnd);
+      segment.births.splice(0, fullEnd);
       const rest = segment.pbns.length > 0 ? [segment] : [];
       this.#segments.splice(index, 1, ...pages, ...rest);
       index += pages.length + rest.length - 1;

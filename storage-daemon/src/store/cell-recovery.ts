@@ -257,20 +257,21 @@ async function readRoots(options: RecoveryOptions, devices: PoolDevices): Promis
   const { cell, superblock } = options;
   const copies: RootCopy[] = [];
   for (let generation = 0; generation < 2; generation++) {
-    const failures: StoreError[] = [];
+    let failure: StoreError | undefined;
+    const valid: RootCopy[] = [];
     for (let copyNumber = 0; copyNumber < rootCopies; copyNumber++) {
       const page = new Uint8Array(blockSizeBytes);
       const block = cellRootBlock(cell, generation, copyNumber);
-      const failure = await readFixed(devices, block, page);
-      if (failure) failures.push(failure);
-      else {
-        const expected = { cell, copyNumber, poolUuid: superblock.poolUuid };
-        const root = tryDecodeRoot(page, expected);
-        if (root) copies.push({ root, copyNumber });
-      }
+      const error = await readFixed(devices, block, page);
+      failure ??= error;
+      if (error) continue;
+      const expected = { cell, copyNumber, poolUuid: superblock.poolUuid };
+      const root = tryDecodeRoot(page, expected);
+      if (root) valid.push({ root, copyNumber });
     }
     // What cannot be read may be the newest: an error is not the same as an older root.
-    if (failures.length === rootCopies) throw failures[0]!;
+    if (failure && valid.length === 0) throw failure;
+    copies.push(...valid);
   }
   return copies;
 }

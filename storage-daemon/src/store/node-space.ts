@@ -1,6 +1,6 @@
 /** Sizes of the nodes of a cell, computed when asked. */
 import { ReclaimForest, type SumNode } from '../reclaim/space-sums.ts';
-import type { DeadSequence } from '../reclaim/dead-sequence.ts';
+import type { MissingDeadPage } from '../reclaim/dead-sequence.ts';
 import type { Cell } from './cell.ts';
 import type { NodeSpace } from './store-api.ts';
 import type { StoreError } from './store-error.ts';
@@ -55,22 +55,32 @@ async function countUnique(cell: Cell, node: TreeNode): Promise<number> {
   if (child) return child.deadData.countAbove(node.parentEpoch);
   let common: Set<number> | undefined;
   for (const each of node.children) {
-    const sequences = each.deadData.sequencesAbove(node.parentEpoch);
-    const dropped = await blocksOf(cell, sequences);
+    const dropped = await blocksAbove(cell, each, node.parentEpoch);
     const former: Set<number> | undefined = common;
     common = former ? new Set([...former].filter((pbn) => dropped.has(pbn))) : dropped;
   }
   return common?.size ?? 0;
 }
 
-async function blocksOf(cell: Cell, sequences: readonly DeadSequence[]): Promise<Set<number>> {
+/** The dead blocks of a node that were born after `bound`. */
+async function blocksAbove(cell: Cell, node: TreeNode, bound: number): Promise<Set<number>> {
   const blocks = new Set<number>();
-  for (const sequence of sequences) {
-    const failure = await new Promise<StoreError | null>((resolve) => {
-      cell.residency.ensureFound(() => sequence.findMissing(0, sequence.entryCount), resolve);
-    });
-    if (failure) throw failure;
-    for (const { pbn } of sequence.take(0, sequence.entryCount).entries) blocks.add(pbn);
-  }
+  // Looked up anew after each page, and taken in the turn that finds the last one: changes and checkpoints go on
+  // meanwhile, and move entries between lists and to pages that are not resident.
+  const find = (): MissingDeadPage | undefined => {
+    const sequences = node.deadData.sequencesAbove(bound);
+    for (const sequence of sequences) {
+      const missing = sequence.findMissing(0, sequence.entryCount);
+      if (missing) return missing;
+    }
+    for (const sequence of sequences) {
+      for (const { pbn } of sequence.take(0, sequence.entryCount).entries) blocks.add(pbn);
+    }
+    return undefined;
+  };
+  const failure = await new Promise<StoreError | null>((resolve) => {
+    cell.residency.ensureFound(find, resolve);
+  });
+  if (failure) throw failure;
   return blocks;
 }
