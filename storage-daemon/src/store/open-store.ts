@@ -39,6 +39,7 @@ export const openStore: OpenStore = async (options, dependencies) => {
   } catch (error) {
     // The pool is not open: nothing of it may write by a timer.
     for (const cell of cells) cell.stop();
+    await pool.stop();
     throw error;
   }
   for (const cell of cells) cell.background.wake();

@@ -13,6 +13,10 @@ export class PoolDevices {
   readonly #table: readonly SuperblockDevice[];
   readonly #devices: readonly BlockDevice[];
   #flushCount = 0;
+  #isStopped = false;
+  /** Writes and flushes under way. */
+  #changeCount = 0;
+  #idleWaiters: (() => void)[] = [];
 
   /** `devices` in the order of the superblock's table. */
   constructor(
@@ -43,7 +47,8 @@ export class PoolDevices {
 
   write(pbn: number, source: Uint8Array, fua: boolean, done: DeviceCompletion): void {
     const { device, offsetBytes } = this.#locate(pbn, source.length);
-    device.write(offsetBytes, source, fua && device.hasVolatileCache, done);
+    const isDurable = fua && device.hasVolatileCache;
+    this.#submit(done, (ended) => device.write(offsetBytes, source, isDurable, ended));
   }
 
   /** Reads blocks of the first device's fixed area: cell roots and journals. */
@@ -54,7 +59,8 @@ export class PoolDevices {
   /** Writes blocks of the first device's fixed area, durable at completion. */
   writeFixed(block: number, source: Uint8Array, done: DeviceCompletion): void {
     const [device] = this.#devices;
-    device!.write(blocksToBytes(block), source, device!.hasVolatileCache, done);
+    const fua = device!.hasVolatileCache;
+    this.#submit(done, (ended) => device!.write(blocksToBytes(block), source, fua, ended));
   }
 
   /** Makes durable all writes that completed before this call, on all devices. */
@@ -65,11 +71,32 @@ export class PoolDevices {
     let left = cached.length;
     let failure: DeviceError | null = null;
     for (const device of cached) {
-      device.flush((error) => {
+      const ended = (error: DeviceError | null) => {
         failure ??= error;
         if (--left === 0) done(failure);
-      });
+      };
+      this.#submit(ended, (each) => device.flush(each));
     }
+  }
+
+  /**
+   * Submits no write and no flush any more; who asks for one is not answered. Resolves when those under way have
+   * ended: then somebody else may open the devices.
+   */
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#changeCount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #submit(done: DeviceCompletion, submit: (ended: DeviceCompletion) => void): void {
+    if (this.#isStopped) return;
+    this.#changeCount++;
+    submit((error) => {
+      this.#changeCount--;
+      done(error);
+      if (this.#changeCount === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    });
   }
 
   #locate(pbn: number, lengthBytes: number): { device: BlockDevice; offsetBytes: number } {

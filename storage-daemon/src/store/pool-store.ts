@@ -282,12 +282,14 @@ export class PoolStore implements api.Store {
     } finally {
       // Also if the last checkpoint of a cell fails: the others must not go on behind the caller's back.
       this.destroy();
+      await this.#devices.stop();
     }
   }
 
   destroy(): void {
     this.#isClosed = true;
     for (const cell of this.#cells) cell.stop();
+    void this.#devices.stop();
   }
 
   #index(cell: Cell, node: TreeNode): void {

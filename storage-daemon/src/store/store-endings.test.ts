@@ -109,3 +109,40 @@ test('a pool that fails to open leaves no cell behind that writes', async () => 
   for (let step = 0; step < 200; step++) await machine.step();
   expect(writes).toBe(2);
 });
+
+test('a destroyed pool writes nothing more, whatever was due', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const images = await formatImages(storeEngine, 4);
+    const open = { checkpointRecords: 3 };
+    const pool = await DrivenPool.open(storeEngine, images, { open, machine: { seed } });
+    const { machine, store } = pool;
+    const io = await pool.createVolume('a');
+    for (let lbn = 0; lbn < 16; lbn++) io.write(2 * lbn, block(), false, () => {});
+    for (let step = 0; step < 6; step++) await machine.step();
+    store.destroy();
+    const { counters } = machine.devices[0]!;
+    const { writes, flushes } = counters;
+    while (await machine.step());
+    expect(counters).toMatchObject({ writes, flushes });
+  }
+});
+
+test('a closed pool has no write under way', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const images = await formatImages(storeEngine, 6);
+    const open = { journalTimerMs: 0.1, checkpointRecords: 5 };
+    let underWay = 0;
+    const observe = ({ moment, kind }: { moment: string; kind: string }) => {
+      if (kind !== 'read') underWay += moment === 'submitted' ? 1 : -1;
+    };
+    const pool = await DrivenPool.open(storeEngine, images, { open, machine: { seed, observe } });
+    const { machine, store } = pool;
+    const io = await pool.createVolume('a', 600);
+    await pool.write(io, 0, 600);
+    await io.close();
+    // Its blocks are freed step by step while the pool closes.
+    await machine.drive('deleting', store.deleteNode({ kind: 'volume', name: 'a' }));
+    await machine.drive('closing', store.close());
+    expect(underWay).toBe(0);
+  }
+});
