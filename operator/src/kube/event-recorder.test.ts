@@ -67,6 +67,19 @@ describe('ApiEventRecorder', () => {
     });
   });
 
+  test('names events so that those of one moment are listed in the order in which they came', async () => {
+    const reasons = Array.from({ length: 12 }, (_, index) => `Reason${index}`);
+    for (const reason of reasons) recorder.normal(object, reason, 'goes on');
+    await recorder.flush();
+    await clock.advance(1);
+    recorder.normal(object, 'Last', 'goes on');
+    await recorder.flush();
+    const byName = cluster
+      .peekAll(coreEvents)
+      .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+    expect(byName.map(({ reason }) => reason)).toEqual([...reasons, 'Last']);
+  });
+
   test('puts events about cluster-scoped objects into the default namespace', async () => {
     recorder.normal(thing('sd', 1), 'Fine', 'all is well');
     await recorder.flush();

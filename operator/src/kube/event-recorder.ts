@@ -7,7 +7,6 @@
  * core/v1 with count and timestamps rather than events.k8s.io/v1 with series: the stored object is the
  * same, and `kubectl get events --sort-by=.lastTimestamp` works on the former only.
  */
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
 import { waitFor } from '@varve/common/clock';
@@ -88,6 +87,7 @@ export class ApiEventRecorder implements EventRecorder {
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #pending: RememberedEvent[] = [];
   #sending: Promise<void> | undefined;
+  #lastSuffix = 0n;
   readonly #stop = new AbortController();
 
   constructor(
@@ -250,12 +250,22 @@ export class ApiEventRecorder implements EventRecorder {
     this.#metrics.event('created');
   }
 
+  /**
+   * Nanoseconds in hex, as client-go names events, counted on within a moment. Events are listed in the order of
+   * their names, and their times are whole seconds: so `kubectl describe` shows those of one second as they came.
+   */
+  #nextSuffix(): string {
+    const wanted = BigInt(this.#clock.nowMs()) * 1_000_000n;
+    this.#lastSuffix = wanted > this.#lastSuffix ? wanted : this.#lastSuffix + 1n;
+    return this.#lastSuffix.toString(16).padStart(16, '0');
+  }
+
   #draftOf(event: RememberedEvent, namespace: string): Draft<CoreEvent> {
     const objectName = (event.reference.name ?? 'unnamed').slice(0, namePartCharactersMax);
     return {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { name: `${objectName}.${randomBytes(8).toString('hex')}`, namespace },
+      metadata: { name: `${objectName}.${this.#nextSuffix()}`, namespace },
       involvedObject: event.reference,
       type: event.type,
       reason: event.reason,
