@@ -24,7 +24,7 @@ const program = new Command('npm start --')
     '--state <dir>',
     `where everything is kept (default: ${stateDefault}; with --demo ${demoStateDefault}, made anew)`,
   )
-  .option('--fresh', 'delete what is in the state folder first')
+  .option('--fresh', 'delete what earlier playgrounds left in the state folder first')
   .option(
     '--demo',
     'play the snapshot page once, check every step, and end with 0 only if all held',

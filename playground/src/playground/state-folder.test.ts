@@ -55,5 +55,25 @@ test('refuses a path that is too long for its sockets, in one sentence', () => {
 
 test('refuses a path that cannot be a folder', () => {
   writeFileSync(join(parent, 'file'), '');
-  expect(() => StateFolder.open(join(parent, 'file'))).toThrow('Cannot use the state folder');
+  for (const path of [
+    join(parent, 'file'),
+    join(parent, 'file/below'),
+    '/proc/nobody-makes-this',
+  ]) {
+    expect(() => StateFolder.open(path)).toThrow(`Cannot use the state folder ${path}: E`);
+  }
+  expect(() => StateFolder.open('')).toThrow('Cannot use "" as the state folder');
+});
+
+test('refuses a folder that it cannot lock, in one sentence', () => {
+  // A folder in the lock's place: permissions would not stop root.
+  mkdirSync(join(parent, 'lock'));
+  expect(() => StateFolder.open(parent)).toThrow(`Cannot use the state folder ${parent}: EISDIR`);
+});
+
+test('says which file is broken, and what helps', () => {
+  const folder = StateFolder.open(parent);
+  writeFileSync(join(parent, 'playground.json'), '{"port": 47');
+  expect(() => folder.readSettings()).toThrow(/^Reading .*playground.json failed: .* --fresh\.$/);
+  folder.close();
 });

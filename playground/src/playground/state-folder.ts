@@ -12,9 +12,10 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { lockFile } from '@varve/storage-daemon/device/device-lock';
 
 /** A path of a unix socket may have so many bytes (unix(7)). */
@@ -61,15 +62,19 @@ export class StateFolder {
 
   /** Locks the folder, making it if it is not there. Throws StateFolderError if it cannot be used. */
   static open(folder: string): StateFolder {
+    if (folder === '') {
+      throw new StateFolderError('unusable', 'Cannot use "" as the state folder: name a folder.');
+    }
     const path = resolve(folder);
     checkSocketPaths(path);
+    let lock: number;
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makeFolder(path);
+      lock = openSync(join(path, 'lock'), 'a', 0o600);
     } catch (error) {
       const why = (error as Error).message;
       throw new StateFolderError('unusable', `Cannot use the state folder ${path}: ${why}`);
     }
-    const lock = openSync(join(path, 'lock'), 'a', 0o600);
     try {
       lockFile(lock, join(path, 'lock'));
     } catch (error) {
@@ -124,7 +129,15 @@ export class StateFolder {
   readSettings(): PlaygroundSettings {
     const file = join(this.path, 'playground.json');
     if (!existsSync(file)) return { port: 0 };
-    return JSON.parse(readFileSync(file, 'utf8')) as PlaygroundSettings;
+    try {
+      return JSON.parse(readFileSync(file, 'utf8')) as PlaygroundSettings;
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new StateFolderError(
+        'unusable',
+        `Reading ${file} failed: ${why}. Delete the file, or start anew with --fresh.`,
+      );
+    }
   }
 
   /** Records what is to stay the same. */
@@ -138,6 +151,13 @@ export class StateFolder {
   close(): void {
     closeSync(this.#lock);
   }
+}
+
+/** With its parents. Not Node's recursive mkdir: that never returns where a parent takes no folders (as /proc). */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function checkSocketPaths(path: string): void {
