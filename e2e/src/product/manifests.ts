@@ -46,7 +46,6 @@ export function classManifests(): readonly object[] {
       provisioner: driverName,
       reclaimPolicy: 'Delete',
       volumeBindingMode: 'Immediate',
-      allowVolumeExpansion: true,
     },
     {
       apiVersion: 'snapshot.storage.k8s.io/v1',

@@ -25,7 +25,6 @@ export const storageClass: JsonObject & ObjectManifest = {
   provisioner: driverName,
   reclaimPolicy: 'Delete',
   volumeBindingMode: 'Immediate',
-  allowVolumeExpansion: true,
 };
 
 /** The VolumeSnapshotClass that the page names. */
