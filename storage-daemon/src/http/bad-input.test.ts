@@ -80,7 +80,10 @@ describe('bad input', () => {
     [
       'a body that is too long',
       put('/v1/volumes/b', JSON.stringify({ pool: 'x'.repeat(300_000) })),
-      { kind: 'invalid-argument', detail: 'Reading the body failed: it is too long' },
+      {
+        kind: 'invalid-argument',
+        detail: 'Reading the body failed: it is longer than 262144 bytes',
+      },
     ],
     [
       'a body that is a list',
@@ -311,6 +314,12 @@ describe('bad input', () => {
     expect(detail).toMatch(
       /^Reading the body failed: pool: .*; sizeBytes: .*; source: .* \(and 1 more\)$/,
     );
+  });
+
+  test('a content type without a body is no mistake of a DELETE', async () => {
+    const request = { method: 'DELETE', path: '/v1/volumes/absent', headers: json } as const;
+    const answer = await rawRequest(daemon.daemon.endpoints[0]!, request);
+    expect(answer.status).toBe(204);
   });
 
   test('what is no HTTP gets a problem, too', async () => {

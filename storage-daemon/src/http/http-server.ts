@@ -26,14 +26,18 @@ import { describeIssues, type RequestPart } from './input-problems.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerOpenapi } from './openapi.ts';
 import { createPoolHandlers } from './pools.ts';
-import { answerNoHttp, parseJsonBody, sendProblem, toProblem } from './problem-replies.ts';
+import {
+  answerNoHttp,
+  bodyBytesMax,
+  parseJsonBody,
+  sendProblem,
+  toProblem,
+} from './problem-replies.ts';
 import type { RouteHandlers } from './route-handlers.ts';
 import { toFastifyPath, toFastifySchema } from './route-schema.ts';
 import { createSnapshotHandlers } from './snapshots.ts';
 import { createVolumeHandlers } from './volumes.ts';
 
-/** The largest body: 1,000 ids of 100 characters for `snapshots:reclaimable`, with room. */
-const bodyBytesMax = 256 * 1024;
 /** A request must have arrived within this time, so that slow senders cannot hold connections. */
 const requestTimeoutMs = 30_000;
 /** A call is answered within this time; only formatting a large pool may take longer, and then goes on. */
@@ -70,7 +74,9 @@ export async function createHttpServer(
   app.addContentTypeParser<string>(
     'application/json',
     { parseAs: 'string' },
-    async (_: FastifyRequest, text: string) => parseJsonBody(text),
+    // Many clients name a content type with every request; a DELETE has no body that could be missing.
+    async (request: FastifyRequest, text: string) =>
+      text === '' && request.method === 'DELETE' ? undefined : parseJsonBody(text),
   );
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, toProblem(error, request, services.logger)),

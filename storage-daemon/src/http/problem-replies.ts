@@ -12,11 +12,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 /** Content type of RFC 9457. */
 export const problemContentType = 'application/problem+json';
 
+/** The largest body: 1,000 ids of 100 characters for `snapshots:reclaimable`, with room. */
+export const bodyBytesMax = 256 * 1024;
+
 /** What Fastify's own errors mean here, by their code. */
 const fastifyProblems: Readonly<Record<string, (error: Error) => ProblemError>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => badBody('its content type must be application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => badBody('its length is not what Content-Length says'),
-  FST_ERR_CTP_BODY_TOO_LARGE: () => badBody('it is too long'),
+  FST_ERR_CTP_BODY_TOO_LARGE: () => badBody(`it is longer than ${bodyBytesMax} bytes`),
   FST_ERR_BAD_URL: (error) =>
     new ProblemError('invalid-argument', `Reading the path failed: ${error.message}`),
   FST_ERR_HANDLER_TIMEOUT: () =>
