@@ -52,6 +52,8 @@ export type SpillPage = (entries: DeadEntries) => { readonly pbn: number; readon
 export class DeadSequence {
   readonly #segments: Segment[] = [];
   #entryCount = 0;
+  /** A segment and its first entry: where the last look began. Steps go forward; none begins at the front again. */
+  #seen = { index: 0, start: 0 };
 
   /** Takes over what a stream holds. */
   static load(records: readonly DeadSegmentRecord[]): DeadSequence {
@@ -142,6 +144,7 @@ export class DeadSequence {
    * `from` stay: a page whose entries are used up already would never be freed.
    */
   spill(spillPage: SpillPage, from = 0): void {
+    this.#seen = { index: 0, start: 0 };
     let start = 0;
     for (let index = 0; index < this.#segments.length; index++) {
       const segment = this.#segments[index]!;
@@ -185,18 +188,13 @@ export class DeadSequence {
 
   /** The first page of entries in [from, end) that was not read yet. */
   findMissing(from: number, end: number): MissingDeadPage | undefined {
-    let start = 0;
-    for (const segment of this.#segments) {
-      const count = countOf(segment);
-      if (start >= end) return undefined;
-      if (segment.kind === 'page' && !segment.entries && start + count > from) {
-        const { pbn, crc } = segment;
-        const resolve = (entries: DeadEntries) => {
-          segment.entries = entries;
-        };
-        return { pbn, crc, count, resolve };
-      }
-      start += count;
+    for (const { segment } of this.#between(from, end)) {
+      if (segment.kind !== 'page' || segment.entries) continue;
+      const { pbn, crc, count } = segment;
+      const resolve = (entries: DeadEntries) => {
+        segment.entries = entries;
+      };
+      return { pbn, crc, count, resolve };
     }
     return undefined;
   }
@@ -205,19 +203,31 @@ export class DeadSequence {
   take(from: number, end: number): { entries: DeadEntry[]; finishedPages: number[] } {
     const entries: DeadEntry[] = [];
     const finishedPages: number[] = [];
-    let start = 0;
-    for (const segment of this.#segments) {
+    for (const { segment, start } of this.#between(from, end)) {
       const count = countOf(segment);
       const first = Math.max(from, start);
       const last = Math.min(end, start + count);
       for (let index = first; index < last; index++) entries.push(entryOf(segment, index - start));
-      if (segment.kind === 'page' && start + count > from && start + count <= end) {
+      if (segment.kind === 'page' && start + count <= end) {
         finishedPages.push(segment.pbn);
         segment.entries = undefined;
       }
-      start += count;
     }
     return { entries, finishedPages };
+  }
+
+  /** The segments that have entries in [from, end), with the number of their first entry. */
+  *#between(from: number, end: number): Generator<{ segment: Segment; start: number }> {
+    let { index, start } = from >= this.#seen.start ? this.#seen : { index: 0, start: 0 };
+    for (; index < this.#segments.length && start < end; index++) {
+      const segment = this.#segments[index]!;
+      const next = start + countOf(segment);
+      if (next > from) {
+        if (start <= from) this.#seen = { index, start };
+        yield { segment, start };
+      }
+      start = next;
+    }
   }
 
   /** Pages on disk that hold entries. */
