@@ -102,7 +102,8 @@ export class BackgroundWork {
     if (!record || 'kind' in record) return record ?? null;
     // A checkpoint may need what the step dirties: it runs first if space is that short.
     if (this.#isStopped || this.#cell.failure) return null;
-    if (!this.#cell.space.admitsDelete(0)) await this.#cell.tryCheckpoint();
+    const pages = record.op === 'freed' ? this.#cell.state.cleanQueuePages : 0;
+    if (!this.#cell.space.admitsDelete(pages)) await this.#cell.tryCheckpoint();
     return new Promise<StoreError | null>((resolve) => {
       residency.ensure(record, (failure) => {
         // In this very turn: a checkpoint in between moves entries to pages that are not resident.

@@ -10,7 +10,8 @@ import type { CellState } from './cell-state.ts';
 /** Slack for what one change dirties beyond what it was counted for. */
 const slackPages = 8;
 /**
- * The most pages that one record can add to a checkpoint besides map pages: lists, catalog pages and their tables.
+ * The most pages that one record can add to a checkpoint besides map pages and what its lists have on disk: catalog
+ * pages and their tables, new lists.
  */
 const recordPagesMax = 6;
 
@@ -24,6 +25,7 @@ export class CellSpace {
   #promisedPages = 0;
   #countedPages = 0;
   #countedAtRecord = -1;
+  #countedListPages = 0;
 
   constructor(dependencies: {
     state: CellState;
@@ -44,8 +46,10 @@ export class CellSpace {
 
   /** Pages that a checkpoint would write now: an upper bound. */
   get demandPages(): number {
-    const since = this.#state.recordNumber - this.#countedAtRecord;
-    return this.#countedPages + this.#state.dirtyFrames.size + since * recordPagesMax;
+    const { recordNumber, dirtyFrames, listPagesChanged } = this.#state;
+    const records = recordNumber - this.#countedAtRecord;
+    const listPages = Math.ceil(listPagesChanged - this.#countedListPages);
+    return this.#countedPages + dirtyFrames.size + records * recordPagesMax + listPages;
   }
 
   /** As `demandPages`, counted anew. */
@@ -54,6 +58,7 @@ export class CellSpace {
     const pages = demandPages(this.#state, this.#tables);
     this.#countedPages = pages - dirtyFrames.size;
     this.#countedAtRecord = recordNumber;
+    this.#countedListPages = this.#state.listPagesChanged;
     return pages;
   }
 

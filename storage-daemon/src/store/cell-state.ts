@@ -34,6 +34,9 @@ export interface CellOptions {
   readonly geometry: PoolGeometry;
 }
 
+/** Pages that an entry of a dead list adds to a checkpoint at most: 12 bytes in a directory, 8 in a full page. */
+const deadEntryPages = 1 / 128;
+
 type RecordOf<Op extends JournalRecord['op']> = Extract<JournalRecord, { op: Op }>;
 
 /** Everything that a checkpoint stores, and how records change it. */
@@ -57,6 +60,11 @@ export class CellState {
   readonly walking = new Set<TreeNode>();
   /** Nodes whose attributes the next checkpoint writes. */
   readonly dirtyAttributes = new Set<TreeNode>();
+  /**
+   * Grows with each change by what its lists add to the next checkpoint: a list is written whole, however small the
+   * change.
+   */
+  listPagesChanged = 0;
   nextFamilyId = 1;
   /** Number of the last record applied. */
   recordNumber = 0;
@@ -196,7 +204,7 @@ export class CellState {
       return;
     }
     node.deadData.append(this.#birthLow(node, block.birth), { ...block, frame: undefined });
-    this.dirtyLists.add(node.deadData);
+    this.#dirtyList(node.deadData);
   }
 
   #freeBlock(pbn: number): void {
@@ -224,7 +232,36 @@ export class CellState {
     const node = mapped as TreeNode;
     const named = frame.isDirty ? frame : undefined;
     node.deadMeta.append(this.#birthLow(node, birth), { pbn: frame.pbn, birth, frame: named });
-    this.dirtyLists.add(node.deadMeta);
+    this.#dirtyList(node.deadMeta);
+  }
+
+  /** Pages that a checkpoint writes besides if the dead lists of a node change now. */
+  cleanListPages(node: TreeNode): number {
+    const pagesOf = (list: DeadList) =>
+      this.dirtyLists.has(list) ? 0 : list.directoryPages.length;
+    return pagesOf(node.deadData) + pagesOf(node.deadMeta);
+  }
+
+  /** As `cleanListPages`, of the free queue. */
+  get cleanQueuePages(): number {
+    return this.queue.isDirty ? 0 : this.queue.streamPages.length;
+  }
+
+  /** As `cleanListPages`, of all lists that change if the node is deleted. */
+  deletePages(node: TreeNode): number {
+    const { parent, children } = node;
+    const isAwaited = children.size === 0 && parent?.isDeleted === true;
+    const merged = isAwaited && parent.children.size === 2 ? parent : node;
+    const near = [merged, ...(merged.children.size <= 2 ? merged.children : [])];
+    return near.reduce((sum, each) => sum + this.cleanListPages(each), this.cleanQueuePages);
+  }
+
+  /** A list has got an entry. */
+  #dirtyList(list: DeadList): void {
+    this.listPagesChanged += deadEntryPages;
+    if (this.dirtyLists.has(list)) return;
+    this.listPagesChanged += list.directoryPages.length;
+    this.dirtyLists.add(list);
   }
 
   /** The largest epoch of an ancestor below `birth`: the bucket of the dead lists. */
@@ -360,6 +397,7 @@ export class CellState {
   }
 
   #applyFreed({ item, done }: RecordOf<'freed'>): void {
+    this.listPagesChanged += this.cleanQueuePages;
     const { isMeta, entries, finishedPages } = this.queue.advance(item, done);
     for (const { pbn, frame } of entries) {
       if (frame) this.#freeFrame(frame);
@@ -408,6 +446,8 @@ export class CellState {
   #merge(node: TreeNode): void {
     const child = node.onlyChild!;
     const { parent, parentEpoch } = node;
+    this.listPagesChanged +=
+      this.cleanListPages(node) + this.cleanListPages(child) + this.cleanQueuePages;
     const garbageData = child.deadData.takeAbove(parentEpoch);
     const garbageMeta = child.deadMeta.takeAbove(parentEpoch);
     child.deadData.absorb(node.deadData);

@@ -177,7 +177,7 @@ export class PoolStore implements api.Store {
     const target = { kind: 'snapshot', name: snapshot } as const;
     checkAttributes(action, attributes);
     const { cell } = this.#names.get(action, name);
-    const head = await this.#whenAdmitted(action, cell, () => {
+    const record = () => {
       const { node: former } = this.#names.get(action, name);
       const { node: source } = this.#names.get(action, target);
       checkClosed(action, former);
@@ -188,7 +188,9 @@ export class PoolStore implements api.Store {
       this.#names.hide(name, 'reverting');
       cell.record([{ op: 'revert', source: former.id, snapshot: source.id, ...change }]);
       return cell.state.nodeOf(node!);
-    });
+    };
+    const pages = () => cell.state.deletePages(this.#names.get(action, name).node);
+    const head = await this.#whenAdmitted(action, cell, record, { pages });
     // If the cell fails now, nobody knows which content the volume has until the pool is opened again: it stays hidden.
     await this.#durable(cell);
     this.#names.put(name, { cell, node: head });
@@ -204,7 +206,8 @@ export class PoolStore implements api.Store {
       this.#names.hide(name, 'deleting');
       cell.record([{ op: 'delete', node: node.id }]);
     };
-    await this.#whenAdmitted(action, cell, record, true);
+    const pages = () => cell.state.deletePages(this.#names.get(action, name).node);
+    await this.#whenAdmitted(action, cell, record, { isDelete: true, pages });
     await this.#durable(cell);
     this.#names.free(name);
   }
@@ -388,16 +391,16 @@ export class PoolStore implements api.Store {
     action: string,
     cell: Cell,
     record: () => Result,
-    isDelete = false,
+    options: { readonly isDelete?: boolean; readonly pages?: () => number } = {},
   ): Promise<Result> {
     if (this.#isClosed) throw new StoreError('unavailable', `${action} failed: the pool is closed`);
+    const { isDelete = false } = options;
     for (let attempt = 0; ; attempt++) {
       if (!isDelete) await new Promise<void>((resolve) => cell.whenRingHasRoom(resolve));
       if (cell.failure) throw cell.failure;
       const { space } = cell;
-      if (isDelete ? space.admitsDelete(controlPagesMax) : space.admits(0, controlPagesMax)) {
-        return record();
-      }
+      const pages = controlPagesMax + (options.pages?.() ?? 0);
+      if (isDelete ? space.admitsDelete(pages) : space.admits(0, pages)) return record();
       if (attempt === spaceAttemptsMax) {
         throw new StoreError('insufficient-space', `${action} failed: the pool is full`);
       }

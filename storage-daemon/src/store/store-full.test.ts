@@ -1,7 +1,7 @@
 /** What a full pool still has to do. */
 import { expect, test } from '@jest/globals';
 
-import { DrivenPool, formatImages } from '../testing/runs/driven-pool.ts';
+import { DrivenPool, formatImages, storyGeometry } from '../testing/runs/driven-pool.ts';
 import { storeEngine } from '../testing/store-engine.ts';
 
 /** Each delete rewrites two dead lists and a catalog page: together more than the reserve holds. */
@@ -35,6 +35,37 @@ test('deletes that are asked for at once share what is left of a full pool', asy
   expect(again.store.list('snapshot')).toHaveLength(volumeCount);
   again.machine.crash('kill');
   expect(await findings(images)).toEqual([]);
+});
+
+test('a delete that would rewrite more than the reserve holds is refused, and others go on', async () => {
+  const snapshotCount = 60;
+  const blocksEach = 300;
+  const images = await formatImages(storeEngine, 82, { ...storyGeometry, reserveBlocks: 16 });
+  const pool = await DrivenPool.open(storeEngine, images);
+  const { machine, store } = pool;
+  const io = await pool.createVolume('a', snapshotCount * blocksEach);
+  for (let index = 0; index < snapshotCount; index++) {
+    await pool.write(io, index * blocksEach, blocksEach);
+    await pool.snapshot('a', `s${index}`);
+  }
+  // A dead list with a bucket of its own for each snapshot.
+  await pool.io((done) => io.discard(0, snapshotCount * blocksEach, done));
+  await pool.snapshot('a', 'last');
+  await io.close();
+  await machine.drive('checkpoint', store.checkpoint());
+  await fill(pool);
+
+  const deleting = (kind: 'volume' | 'snapshot', name: string) =>
+    machine.drive('deleting', store.deleteNode({ kind, name }));
+  await expect(deleting('snapshot', 'last')).rejects.toMatchObject({ kind: 'insufficient-space' });
+  await deleting('volume', 'filler');
+  await machine.drive('draining', store.drainBackgroundWork());
+  await machine.drive('checkpoint', store.checkpoint());
+  await deleting('snapshot', 'last');
+  await machine.drive('draining', store.drainBackgroundWork());
+  expect(store.readOnlyReason).toBeUndefined();
+  await machine.drive('closing', store.close());
+  expect(await findings(machine.crash('power'))).toEqual([]);
 });
 
 /** Writes until nothing fits, writes a checkpoint, and writes again. */

@@ -123,7 +123,9 @@ export class ClearOperation {
     if (mapped.total > 0) {
       const pages = node.level + 2 + Math.ceil((end - from) / (32 * clusterSizeBlocks));
       const isOwn = mapped.own === mapped.total;
-      const isAdmitted = isOwn ? space.admitsFreeing(pages) : space.admits(0, pages);
+      const listPages =
+        this.#cell.state.cleanListPages(node) + Math.ceil((mapped.total - mapped.own) / 128);
+      const isAdmitted = isOwn ? space.admitsFreeing(pages) : space.admits(0, pages + listPages);
       if (isAdmitted) {
         this.#cell.record([{ op: 'clear', node: node.id, lbn: from, count: end - from }]);
       } else if (!isAdvice) {

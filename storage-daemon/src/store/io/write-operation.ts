@@ -141,7 +141,9 @@ export class WriteOperation {
       const ownLbns = new Set(own.map(({ lbn }) => lbn));
       for (let lbn = piece.from; lbn < piece.end; lbn++) if (!ownLbns.has(lbn)) missing.push(lbn);
     }
-    const pages = pagesDirtied(node, pieces, leafBlocks(this.#cell.state.geometry));
+    const { state } = this.#cell;
+    const mapPages = pagesDirtied(node, pieces, leafBlocks(state.geometry));
+    const pages = mapPages + state.cleanListPages(node);
     const runs = this.#reserve(missing.length, pages);
     if (!runs) {
       this.#awaitSpace(pieces, inPlace);
