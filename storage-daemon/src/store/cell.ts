@@ -324,9 +324,10 @@ export class Cell {
     const recordsMax = this.#options.open.checkpointRecords ?? defaultCheckpointRecords;
     const isDue =
       recordNumber - this.#recordAtCut >= recordsMax ||
-      this.journal.usedShare >= checkpointRingShare ||
       dirtyFrames.size > Math.min(dirtyFramesMax, this.space.reserveBlocks / 2);
-    if (isDue && recordNumber > this.#recordAtCut) void this.#startCheckpoint();
+    // A ring may be full without any record: of the fences of many openings.
+    const isRingShort = this.journal.usedShare >= checkpointRingShare;
+    if (isRingShort || (isDue && recordNumber > this.#recordAtCut)) void this.#startCheckpoint();
   }
 
   /** Never rejects: a failed checkpoint fails the cell. */

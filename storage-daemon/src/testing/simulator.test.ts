@@ -15,8 +15,11 @@ const seedsPerProfile: Readonly<Record<string, number>> = {
   family: 60,
   durability: 60,
   checkpoints: 40,
+  joins: 20,
+  reuse: 40,
+  loops: 30,
   wide: 40,
-  bulk: 30,
+  mass: 30,
 };
 const timeoutMs = 15 * 60_000;
 

@@ -145,6 +145,7 @@ async function runHistory(bench: Bench, seed: number): Promise<number> {
       hotBlocks: 8,
       rangeBlocksMax: 6,
       fuaChance: 0.3,
+      longAttributesChance: 0.05,
     },
     { client, model, random: new SeededRandom(seed) },
   );

@@ -38,6 +38,8 @@ export interface HistoryOptions {
   readonly hotBlocks: number;
   readonly rangeBlocksMax: number;
   readonly fuaChance: number;
+  /** How often attributes have up to three thousand bytes. */
+  readonly longAttributesChance: number;
 }
 
 /** The usual mixture. */
@@ -63,7 +65,8 @@ export const usualWeights: OperationWeights = {
 
 /** Share of I/O that goes to the hot blocks. */
 const hotChance = 0.8;
-const nameCount = 64;
+/** Names in use at least: few, so that they come back. */
+const namesMin = 64;
 
 /** Chooses operations. */
 export class History {
@@ -201,11 +204,14 @@ export class History {
   #attributes(): string {
     this.#attributeNumber++;
     const tag = `${this.#random.next32()}-${this.#attributeNumber}`;
-    const padding = this.#random.chance(0.05) ? 'x'.repeat(this.#random.below(3000)) : '';
+    const isLong = this.#random.chance(this.#options.longAttributesChance);
+    const padding = isLong ? 'x'.repeat(this.#random.below(3000)) : '';
     return JSON.stringify({ padding, tag });
   }
 
   #freeName(kind: 'volume' | 'snapshot'): string {
+    const { volumesMax, snapshotsMax } = this.#options;
+    const nameCount = Math.max(namesMin, 2 * (volumesMax + snapshotsMax));
     for (;;) {
       const name = `${kind[0]}${this.#random.below(nameCount)}`;
       if (!this.#model.find({ kind, name })) return name;

@@ -3,12 +3,19 @@ import type { GeometryOptions, OpenOptions } from '../../store/store-api.ts';
 import { usualWeights, type HistoryOptions, type OperationWeights } from './history.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 
+/**
+ * How much room a pool has. `roomy`: it never fills up. `compact`: volumes of a few blocks in a pool of a few
+ * hundred, so that freed blocks are handed out again at once. `tight`: volumes that fill it.
+ */
+export type PoolSpace = 'roomy' | 'compact' | 'tight';
+
 /** Everything that is drawn once per run. */
 export interface SimConfig {
   readonly deviceSizesBlocks: readonly number[];
   readonly hasVolatileCache: boolean;
   readonly tearsBlocks: boolean;
   readonly stallChance: number;
+  readonly stallMs: number;
   readonly geometry: GeometryOptions;
   readonly open: OpenOptions;
   readonly history: HistoryOptions;
@@ -16,12 +23,16 @@ export interface SimConfig {
   readonly pendingMax: number;
   readonly operationsPerRound: number;
   readonly roundCount: number;
-  /** The pool is so small that it fills up. */
-  readonly isTight: boolean;
+  readonly space: PoolSpace;
   /** Probability that a device request fails. */
   readonly errorChance: number;
   /** How often a round ends by a clean close instead of a crash. */
   readonly cleanChance: number;
+  /** How often a recovery is cut short by a crash, up to so many times in a row. */
+  readonly recoveryCrashChance: number;
+  readonly recoveryCrashesMax: number;
+  /** How often the devices were another pool before. */
+  readonly formerLifeChance: number;
 }
 
 /** What a profile changes of the usual drawing; for planted bugs and special runs. */
@@ -29,9 +40,12 @@ export interface SimProfile {
   readonly cellCounts?: readonly number[];
   readonly hasVolatileCache?: boolean;
   readonly tearsBlocks?: boolean;
-  readonly isTight?: boolean;
+  readonly space?: PoolSpace;
   readonly errorChance?: number;
   readonly stallChance?: number;
+  readonly stallMs?: number;
+  /** Blocks in the allocation groups of each cell. */
+  readonly cellBlocks?: number;
   readonly weights?: Partial<OperationWeights>;
   readonly history?: Partial<HistoryOptions>;
   readonly open?: OpenOptions;
@@ -40,70 +54,98 @@ export interface SimProfile {
   readonly operationsPerRound?: number;
   readonly roundCount?: number;
   readonly cleanChance?: number;
-  /** Allocation groups for each cell. */
-  readonly groupsPerCell?: number;
+  readonly recoveryCrashChance?: number;
+  readonly recoveryCrashesMax?: number;
+  readonly formerLifeChance?: number;
 }
 
-/** Blocks before the first allocation group: superblocks, roots, journals of the smallest geometries. */
-const fixedAreaBlocks = 1536;
+const mebibyteBlocks = 256;
 
 /** Draws a run. */
 export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig {
-  const isTight = profile.isTight ?? random.chance(0.15);
+  const space = profile.space ?? random.weighted<PoolSpace>({ roomy: 55, compact: 30, tight: 15 });
   const cellCount = random.pick(profile.cellCounts ?? [1, 1, 1, 2, 3, 8]);
-  const allocationGroupBlocks = 256;
-  const groupsPerCell = profile.groupsPerCell ?? (isTight ? 2 : random.between(6, 12));
-  const poolBlocks = fixedAreaBlocks + cellCount * groupsPerCell * allocationGroupBlocks;
   const isSmallGeometry = random.chance(0.85);
+  const geometry = {
+    cellCount,
+    allocationGroupBlocks: random.pick([32, 64, 256]),
+    journalRingBlocks: isSmallGeometry ? random.pick([16, 20, 32]) : 128,
+    tableFanOut: isSmallGeometry ? 4 : 256,
+    leafClusters: isSmallGeometry ? random.pick([1, 2, 4]) : 256,
+    ...profile.geometry,
+  };
+  const groupsBlocks = geometry.cellCount * (profile.cellBlocks ?? cellBlocks(random, space));
   return {
-    deviceSizesBlocks: splitDevices(random, poolBlocks),
+    deviceSizesBlocks: splitDevices(random, geometry, groupsBlocks),
     hasVolatileCache: profile.hasVolatileCache ?? random.chance(0.6),
     tearsBlocks: profile.tearsBlocks ?? random.chance(0.3),
     stallChance: profile.stallChance ?? random.pick([0, 0.05, 0.2]),
-    geometry: {
-      cellCount,
-      allocationGroupBlocks,
-      journalRingBlocks: isSmallGeometry ? random.pick([16, 20, 32]) : 128,
-      tableFanOut: isSmallGeometry ? 4 : 256,
-      leafClusters: isSmallGeometry ? random.pick([1, 2, 4]) : 256,
-      ...profile.geometry,
-    },
+    stallMs: profile.stallMs ?? random.pick([1, 1, 5]),
+    geometry,
     open: {
       journalTimerMs: random.pick([1, 20, 100]),
       checkpointIntervalMs: random.pick([5, 200, 30_000]),
       checkpointRecords: random.pick([10, 100, 500_000]),
       ...profile.open,
     },
-    history: drawHistory(random, profile, { isTight, cellCount }),
+    history: drawHistory(random, profile, { space, cellCount }),
     pendingMax: profile.pendingMax ?? random.pick([1, 4, 12, 30]),
     operationsPerRound: profile.operationsPerRound ?? random.between(20, 250),
     roundCount: profile.roundCount ?? random.between(1, 3),
-    isTight,
+    space,
     errorChance: profile.errorChance ?? 0,
     cleanChance: profile.cleanChance ?? 0.15,
+    recoveryCrashChance: profile.recoveryCrashChance ?? 0.15,
+    recoveryCrashesMax: profile.recoveryCrashesMax ?? 3,
+    formerLifeChance: profile.formerLifeChance ?? 0.1,
   };
 }
 
-function splitDevices(random: SeededRandom, poolBlocks: number): number[] {
-  if (random.chance(0.8)) return [poolBlocks];
-  const second = 1024 + fixedAreaBlocks;
-  return [poolBlocks, second];
+/** Now and then a second device, with two groups. */
+function splitDevices(
+  random: SeededRandom,
+  geometry: Parameters<typeof fixedAreaBlocks>[0] & { allocationGroupBlocks: number },
+  groupsBlocks: number,
+): number[] {
+  const first = fixedAreaBlocks(geometry) + groupsBlocks;
+  const second = 3 * mebibyteBlocks + 2 * geometry.allocationGroupBlocks;
+  return random.chance(0.8) ? [first] : [first, second];
+}
+
+/** Blocks of the first device beside its groups: superblock copies and roots (5 MiB), journals. */
+function fixedAreaBlocks(geometry: { cellCount: number; journalRingBlocks: number }): number {
+  const journalBlocks = geometry.cellCount * geometry.journalRingBlocks;
+  return (5 + Math.ceil(journalBlocks / mebibyteBlocks)) * mebibyteBlocks;
+}
+
+/** Blocks in the allocation groups of a cell: a multiple of the largest group. */
+function cellBlocks(random: SeededRandom, space: PoolSpace): number {
+  if (space === 'roomy') return 256 * random.between(6, 12);
+  return space === 'tight' ? 512 : random.pick([256, 512]);
 }
 
 function drawHistory(
   random: SeededRandom,
   profile: SimProfile,
-  { isTight, cellCount }: { isTight: boolean; cellCount: number },
+  { space, cellCount }: { space: PoolSpace; cellCount: number },
 ): HistoryOptions {
   const volumesMax = random.between(2, 5) + (cellCount > 1 ? 3 : 0);
+  const sizes: Record<PoolSpace, Pick<HistoryOptions, 'volumeBlocksMax' | 'rangeBlocksMax'>> = {
+    roomy: {
+      volumeBlocksMax: random.pick([8, 40, 100]),
+      rangeBlocksMax: random.pick([2, 9, 40]),
+    },
+    compact: { volumeBlocksMax: random.pick([2, 8, 20]), rangeBlocksMax: random.pick([2, 8]) },
+    tight: { volumeBlocksMax: random.between(64, 300), rangeBlocksMax: 64 },
+  };
   return {
     weights: { ...usualWeights, ...profile.weights },
     volumesMax,
     snapshotsMax: random.between(2, 8),
-    volumeBlocksMax: isTight ? random.between(64, 300) : random.pick([8, 40, 100]),
+    ...sizes[space],
     hotBlocks: random.pick([2, 8, 40]),
-    rangeBlocksMax: isTight ? 64 : random.pick([2, 9, 40]),
     fuaChance: random.pick([0.02, 0.15, 0.5]),
+    longAttributesChance: 0.05,
     ...profile.history,
   };
 }

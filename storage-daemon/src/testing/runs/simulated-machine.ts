@@ -32,6 +32,7 @@ export interface MachineOptions {
   readonly hasVolatileCache: boolean;
   readonly tearsBlocks: boolean;
   readonly stallChance: number;
+  readonly stallMs?: number;
   readonly trace: (line: string) => void;
   readonly failRequest?: SimDeviceOptions['failRequest'];
   readonly observe?: SimDeviceOptions['observe'];
@@ -69,6 +70,7 @@ export class SimulatedMachine {
             hasVolatileCache: options.hasVolatileCache,
             tearsBlocks: options.tearsBlocks,
             stallChance: options.stallChance,
+            ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
             ...(options.failRequest && { failRequest: options.failRequest }),
             ...(options.observe && { observe: options.observe }),
           },

@@ -41,6 +41,9 @@ const issueChance = 0.4;
 /** Chance per operation of a pause in which nothing is under way and everything is compared. */
 const quietChance = 0.01;
 
+/** Chance that a round is over after a few operations: what recovery has found may be lost by the next crash. */
+const shortRoundChance = 0.15;
+
 interface Incarnation {
   readonly machine: SimulatedMachine;
   readonly store: Store;
@@ -93,9 +96,8 @@ class Run {
   }
 
   async perform(): Promise<void> {
-    const formatting = this.#boot(false);
-    await formatting.format(this.#engine, this.#model.poolNumber, this.#config.geometry);
-    this.#images = this.#end(formatting, 'power');
+    if (this.#random.chance(this.#config.formerLifeChance)) await this.#liveFormerLife();
+    await this.#format(this.#model.poolNumber);
     for (let round = 0; round < this.#config.roundCount; round++) {
       const incarnation = await this.#recover();
       await this.#history(incarnation);
@@ -104,14 +106,35 @@ class Run {
     await this.#finish(await this.#recover('reliable'));
   }
 
+  async #format(poolNumber: number): Promise<void> {
+    const formatting = this.#boot(false);
+    await formatting.format(this.#engine, poolNumber, this.#config.geometry);
+    this.#images = this.#end(formatting, 'power');
+  }
+
+  /** The devices were another pool of the same shape before: what it left must never be taken for this pool's. */
+  async #liveFormerLife(): Promise<void> {
+    const number = this.#model.poolNumber + 1000;
+    await this.#format(number);
+    const machine = this.#boot(false);
+    const store = await machine.drive('recovery', machine.open(this.#engine, this.#config.open));
+    for (let index = this.#random.between(1, 12); index > 0; index--) {
+      const uuid = new Uint8Array(16).fill(index);
+      const fields = { name: `former${index}`, uuid, sizeBlocks: 4, attributes: '{}' };
+      await machine.drive('living before', store.createVolume(fields));
+    }
+    this.#images = this.#end(machine, 'kill');
+  }
+
   #boot(withErrors: boolean): SimulatedMachine {
-    const { hasVolatileCache, tearsBlocks, stallChance, errorChance } = this.#config;
+    const { hasVolatileCache, tearsBlocks, stallChance, stallMs, errorChance } = this.#config;
     const faults = this.#random.fork();
     return new SimulatedMachine(
       {
         hasVolatileCache,
         tearsBlocks,
         stallChance,
+        stallMs,
         bootIndex: this.#bootIndex++,
         trace: this.#addTrace,
         observe: (event) => this.#mix(event),
@@ -134,7 +157,9 @@ class Run {
 
   /** Recovers; now and then crashes in the middle of it, or does it twice from one image to compare. */
   async #recover(devices: 'reliable' | 'as configured' = 'as configured'): Promise<Incarnation> {
-    for (let attempts = 0; attempts < 3 && this.#random.chance(0.15); attempts++) {
+    const { recoveryCrashChance, recoveryCrashesMax } = this.#config;
+    for (let crashes = 0; crashes < recoveryCrashesMax; crashes++) {
+      if (!this.#random.chance(recoveryCrashChance)) break;
       await this.#crashDuringRecovery();
     }
     const twin = this.#random.chance(0.25) ? this.#images.map((image) => image.clone()) : undefined;
@@ -157,7 +182,7 @@ class Run {
     const store = await machine.drive('recovery', machine.open(this.#engine, this.#config.open));
     const client = new SimulatedClient(
       {
-        tolerance: { noSpace: this.#config.isTight, deviceErrors: withErrors },
+        tolerance: { noSpace: this.#config.space !== 'roomy', deviceErrors: withErrors },
         trace: this.#addTrace,
       },
       { store, model: this.#model, random: this.#random.fork() },
@@ -212,7 +237,9 @@ class Run {
     });
     const random = this.#random;
     let pendingMax = this.#config.pendingMax;
-    while (client.session.operationCount < this.#config.operationsPerRound) {
+    const isShort = random.chance(shortRoundChance);
+    const operationsMax = isShort ? random.below(6) : this.#config.operationsPerRound;
+    while (client.session.operationCount < operationsMax) {
       if (client.session.sawDeviceError && random.chance(0.05)) break;
       if (client.session.pendingCount < pendingMax && random.chance(issueChance)) {
         history.issueOne();

@@ -1,0 +1,14 @@
+/** All planted bugs: every rule of the design broken on purpose, one at a time. */
+import { journalBugs } from './journal-bugs.ts';
+import { orderingBugs } from './ordering-bugs.ts';
+import { ownershipBugs } from './ownership-bugs.ts';
+import type { PlantedBug } from './planted-bug.ts';
+import { serviceBugs } from './service-bugs.ts';
+
+/** In the order of the rules. */
+export const plantedBugs: readonly PlantedBug[] = [
+  ...orderingBugs,
+  ...journalBugs,
+  ...ownershipBugs,
+  ...serviceBugs,
+];

@@ -1,0 +1,176 @@
+/** Breaks of what is promised about durability, names, space and attributes. */
+import type { PlantedBug } from './planted-bug.ts';
+
+/** One entry per way of breaking a promise. */
+export const serviceBugs: readonly PlantedBug[] = [
+  {
+    name: 'FUA in place without a flush of the record that mapped the block',
+    file: 'store/io/write-operation.ts',
+    find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
+    replace: 'if (fua && isNew)',
+    profile: 'durability',
+    seedsMax: 100,
+  },
+  {
+    name: 'FUA to a new block without a flush of its record',
+    file: 'store/io/write-operation.ts',
+    find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
+    replace: 'if (fua && !isNew && pass.mappedBy > this.#cell.journal.durableRecord)',
+    profile: 'durability',
+    seedsMax: 100,
+  },
+  {
+    name: 'FUA in place without the FUA of the device',
+    file: 'store/io/write-operation.ts',
+    find: 'fua && !run.isNew, (error) => {',
+    replace: 'fua && this.#cell.isStopped, (error) => {',
+    profile: 'durability',
+    seedsMax: 100,
+  },
+  {
+    name: 'WRITE_ZEROES with FUA does not flush',
+    file: 'store/io/clear-operation.ts',
+    find: 'else if (fua) this.#cell.flush(node, done);',
+    replace: '',
+    profile: 'zeroes',
+    seedsMax: 100,
+  },
+  {
+    name: 'a flush without records does not flush the devices',
+    file: 'store/cell.ts',
+    find: '} else if (this.devices.hasVolatileCache) {\n      this.devices.flush(',
+    replace:
+      '} else if (this.devices.hasVolatileCache && this.#isStopped) {\n      this.devices.flush(',
+    profile: 'flushes',
+    seedsMax: 100,
+  },
+  {
+    name: 'a flush does not wait for the records of writes',
+    file: 'store/cell-state.ts',
+    find: `      if (former) this.#dropBlock(node, former);
+    }
+    node.lastRecord = this.recordNumber;`,
+    replace: `      if (former) this.#dropBlock(node, former);
+    }`,
+    profile: 'flushes',
+    seedsMax: 100,
+  },
+  {
+    name: 'a flush does not wait for the records of discards',
+    file: 'store/cell-state.ts',
+    find: `    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));
+    node.lastRecord = this.recordNumber;`,
+    replace: '    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));',
+    profile: 'zeroes',
+    seedsMax: 100,
+  },
+  {
+    name: 'a record carries no attributes',
+    file: 'format/journal-record.ts',
+    find: `        { op: Op[record.op], node: record.source, lbn: record.node, pbn: record.curEpoch },
+        { ...record.payload, reference: 0 },`,
+    replace: `        { op: Op[record.op], node: record.source, lbn: record.node, pbn: record.curEpoch },
+        { ...record.payload, attributes: '', reference: 0 },`,
+    profile: 'usual',
+    seedsMax: 50,
+  },
+  {
+    name: 'a revert record carries no attributes',
+    file: 'format/journal-record.ts',
+    find: '{ ...noPayload, attributes: record.attributes, reference: record.snapshot },',
+    replace: '{ ...noPayload, reference: record.snapshot },',
+    profile: 'family',
+    seedsMax: 100,
+  },
+  {
+    name: 'a checkpoint does not write changed attributes',
+    file: 'store/cell-state.ts',
+    find: `    node.attributes = attributes;
+    this.dirtyAttributes.add(node);`,
+    replace: '    node.attributes = attributes;',
+    profile: 'checkpoints',
+    seedsMax: 100,
+  },
+  {
+    name: 'a name is free before its deletion is durable',
+    file: 'store/pool-store.ts',
+    find: "this.#names.hide(name, 'deleting');",
+    replace: 'this.#names.free(name);',
+    profile: 'names',
+    seedsMax: 200,
+  },
+  {
+    name: 'a write that waited for a cluster goes on with what it decided before',
+    file: 'store/io/write-operation.ts',
+    find: 'else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);',
+    replace: `else if (node.locks.isLocked(cluster) && own.length > 0) inPlace.push(...own);
+      else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);`,
+    profile: 'usual',
+    seedsMax: 50,
+  },
+  {
+    name: 'the reserve is open to all',
+    file: 'store/cell-space.ts',
+    find: 'return this.#leaves(blocks + pages, this.reserveBlocks);',
+    replace: 'return this.#leaves(blocks + pages, 0);',
+    profile: 'full',
+    seedsMax: 50,
+  },
+  {
+    name: 'admission does not count the pages that changes under way will dirty',
+    file: 'store/cell-space.ts',
+    find: 'return availableCount - wanted - demand - this.#promisedPages - slackPages;',
+    replace: 'return availableCount - wanted - demand;',
+    profile: 'full',
+    seedsMax: 300,
+  },
+  {
+    name: 'two cells own one group',
+    file: 'allocator/group-owners.ts',
+    find: 'if (Atomics.compareExchange(this.#owners, group, nobody, cell) !== nobody) return false;',
+    replace: 'Atomics.store(this.#owners, group, cell);',
+    profile: 'usual',
+    seedsMax: 50,
+  },
+  {
+    name: 'groups of other cells look unowned after a restart',
+    file: 'store/cell-loader.ts',
+    find: 'if (!owners.claim(bitmap.group, root.cell)) {',
+    replace: 'if (owners.isOwner(bitmap.group, root.cell)) {',
+    profile: 'usual',
+    seedsMax: 200,
+  },
+  {
+    name: 'the count of metadata blocks is lost at a restart',
+    file: 'store/cell-loader.ts',
+    find: 'state.allocator.loadMetadataCount(root.metadataBlocks);',
+    replace: '',
+    profile: 'usual',
+    seedsMax: 50,
+  },
+  {
+    name: 'referenced blocks of a clone are not counted',
+    file: 'store/cell-state.ts',
+    find: 'head.referencedBlocks = snapshot.referencedBlocks;',
+    replace: '',
+    profile: 'usual',
+    seedsMax: 50,
+  },
+  {
+    name: 'unique blocks count the bucket below the bound',
+    file: 'reclaim/dead-list.ts',
+    find: 'if (birthLow >= epoch) count += sequence.entryCount;',
+    replace: 'if (birthLow >= epoch - 1) count += sequence.entryCount;',
+    profile: 'family',
+    seedsMax: 100,
+  },
+  {
+    name: 'a grown volume keeps the height of its map',
+    file: 'store/cell-state.ts',
+    find: `    node.sizeBlocks = sizeBlocks;
+    this.#raise(node);`,
+    replace: '    node.sizeBlocks = sizeBlocks;',
+    profile: 'usual',
+    seedsMax: 100,
+  },
+];
