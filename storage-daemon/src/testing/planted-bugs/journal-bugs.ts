@@ -9,7 +9,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'await this.#writeFixed(`Writing the fence of cell ${cell}`, block, page);',
     replace: 'void this.#writeFixed(`Writing the fence of cell ${cell}`, block, page);',
     profile: 'loops',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J2: recovery fences even when the ring is full',
@@ -17,7 +17,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'if (ringBlocks - used < fenceSlots + 1)',
     replace: 'if (ringBlocks - used < 0)',
     profile: 'loops',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J3: an opening later than the last root makes the root look old',
@@ -25,7 +25,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'if (found.rootGeneration > root.rootGeneration) {',
     replace: 'if (found.openGeneration > root.openGeneration) {',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: 'J4: the first block to replay need not follow the block before it',
@@ -34,7 +34,7 @@ export const journalBugs: readonly PlantedBug[] = [
     replace:
       'if (block?.sequence !== sequence || (chain.length > 0 && block.prevCrc !== prevCrc)) break;',
     profile: 'loops',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'J4: checksums of blocks are not bound to pool and cell, so a former life replays',
@@ -42,7 +42,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'return crc32c(new Uint8Array([cell & 0xff, cell >>> 8]), crc32c(poolUuid));',
     replace: 'return crc32c(new Uint8Array([cell & 0, cell & 0, poolUuid.length]));',
     profile: 'loops',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'J5: recovery reads what may still be lost',
@@ -50,7 +50,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'if (pool.hasVolatileCache && options.readOnly !== true) await flush(pool);',
     replace: 'if (pool.hasVolatileCache && options.readOnly === true) await flush(pool);',
     profile: 'loops',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'J6: a ring slot is written again while a write to it is under way',
@@ -58,7 +58,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'if (this.#busySlots.has(slot)) continue; // J6',
     replace: '',
     profile: 'ring',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
   {
     name: 'J7: a flush joins a group whose device flush is under way',
@@ -71,7 +71,7 @@ export const journalBugs: readonly PlantedBug[] = [
     }
     this.#forming ??= { waiters: [], targetRecord: 0, isFlushed: false };`,
     profile: 'joins',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'J8: the cut leaves the current block open',
@@ -80,7 +80,7 @@ export const journalBugs: readonly PlantedBug[] = [
     if (this.#openPage) this.#seal();`,
     replace: '  cut(): JournalStart {',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J8: a durable root does not make its records durable',
@@ -88,7 +88,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'this.#durableRecord = Math.max(this.#durableRecord, root.cutRecord);',
     replace: '',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J8: the root is written without FUA',
@@ -96,7 +96,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: '    const fua = device!.hasVolatileCache;',
     replace: '    const fua = block >= 1024 && device!.hasVolatileCache;',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J8: journal blocks are written without FUA',
@@ -104,7 +104,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: '    const fua = device!.hasVolatileCache;',
     replace: '    const fua = block < 1024 && device!.hasVolatileCache;',
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J8: old pages are released when the checkpoint is cut',
@@ -114,7 +114,7 @@ export const journalBugs: readonly PlantedBug[] = [
       this.#durableCheckpoint = this.state.checkpointNumber + 1;
       queueMicrotask(() => this.#releaseQuarantine());`,
     profile: 'reuse',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J9: a freed block keeps its bit until it may be used again',
@@ -141,7 +141,7 @@ export const journalBugs: readonly PlantedBug[] = [
       this.#giveBack(pbn);
     }`,
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J10: pages of a checkpoint are counted on groups that nobody has taken before its cut',
@@ -150,7 +150,7 @@ export const journalBugs: readonly PlantedBug[] = [
     replace: `      if (wanted === 0 || this.#owners.unownedCount > 0) return true;
       const group = this.#owners.claimAny(this.#state.cell);`,
     profile: 'usual',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J11: a dead-list entry of a dirty page names the block of the older page',
@@ -158,7 +158,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'const named = frame.isDirty ? frame : undefined;',
     replace: 'const named = frame.isDirty ? undefined : undefined;',
     profile: 'family',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J11: records are applied between the cut of the journal and the cut of the pages',
@@ -167,7 +167,7 @@ export const journalBugs: readonly PlantedBug[] = [
     replace: `    const cutRecord = this.#state.recordNumber;
     if (this.#devices.hasVolatileCache) await this.#flush();`,
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'J12: a record set may be cut by the end of a block',
@@ -177,7 +177,7 @@ export const journalBugs: readonly PlantedBug[] = [
     replace: `    for (const record of records) cell.record([record]);
     return cell.state.nodeOf(node!);`,
     profile: 'sets',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
   {
     name: 'replay swaps the order of records in a block',
@@ -185,7 +185,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: '    for (const record of records) {',
     replace: '    for (const record of records.toReversed()) {',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: 'replay swaps the order of blocks',
@@ -193,7 +193,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'for (const records of blocks) {',
     replace: 'for (const records of blocks.toReversed()) {',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: 'replay ignores whether a block follows the one before it',
@@ -201,7 +201,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'if (block?.sequence !== sequence || block.prevCrc !== prevCrc) break;',
     replace: 'if (block?.sequence !== sequence || block.prevCrc === -1) break;',
     profile: 'loops',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a torn journal block is taken for a whole one (missing checksum check)',
@@ -209,7 +209,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'crc === crc32cWithout(page, crcOffset, seed),',
     replace: 'crc32cWithout(page, crcOffset, seed) >= 0,',
     profile: 'tears',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'blocks become durable out of order',
@@ -219,7 +219,7 @@ export const journalBugs: readonly PlantedBug[] = [
     replace: `      if (block.state !== 'written') continue;
       this.#durableSequence`,
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'recovery takes the oldest root',
@@ -227,7 +227,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'copies.toSorted((a, b) => b.root.rootGeneration - a.root.rootGeneration)',
     replace: 'copies.toSorted((a, b) => a.root.rootGeneration - b.root.rootGeneration)',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: 'a bitmap is written over the one of the last root',
@@ -235,7 +235,7 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'bitmap.slotGeneration++;',
     replace: 'bitmap.slotGeneration += 2;',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a root is written over the last one',
@@ -243,6 +243,6 @@ export const journalBugs: readonly PlantedBug[] = [
     find: 'return rootsBlock + copyNumber * mebibyteBlocks + cell * 2 + (generation % 2);',
     replace: 'return rootsBlock + copyNumber * mebibyteBlocks + cell * 2 + 0 * generation;',
     profile: 'tears',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
 ];

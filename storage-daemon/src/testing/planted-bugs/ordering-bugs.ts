@@ -9,7 +9,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'if (this.#device.hasVolatileCache) this.#flush(markReady);',
     replace: 'if (this.#device.hasVolatileCache && this.#isStopped) this.#flush(markReady);',
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R1: a write is mapped when its data is submitted, not when it has arrived',
@@ -23,7 +23,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     pass = { ...pass, blocks: pass.blocks.map((block) => ({ ...block, isMapped: true })) };
     for (const run of runs) {`,
     profile: 'usual',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R2: a freed data block is reused before the record that freed it is durable',
@@ -31,7 +31,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'block.record <= durableRecord && hasEnded(block)',
     replace: 'durableRecord >= 0 && hasEnded(block)',
     profile: 'reuse',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R3: a page of the last root is reused before the next root is durable',
@@ -39,7 +39,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'block.checkpoint <= durableCheckpoint && hasEnded(block)',
     replace: 'durableCheckpoint >= 0 && hasEnded(block)',
     profile: 'reuse',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R5: a snapshot is acknowledged without waiting for writes in place under way',
@@ -47,7 +47,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'this.inPlaceTracker.whenEnded(mark, () => {',
     replace: 'queueMicrotask(() => {',
     profile: 'usual',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R5: no device flush after the writes in place that a snapshot waited for',
@@ -55,7 +55,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'if (!hadWrites || !this.devices.hasVolatileCache) done(null);',
     replace: 'if (!hadWrites || this.devices.hasVolatileCache) done(null);',
     profile: 'cuts',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R6: writes in place use a lowered bound before the record that lowers it is durable',
@@ -63,7 +63,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'bound = Math.max(bound, epoch);',
     replace: 'bound = Math.min(bound, epoch);',
     profile: 'family',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R6: a merge does not remember the former bound',
@@ -71,7 +71,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'child.formerBounds.push({ epoch: node.epoch, record: this.recordNumber }); // R6',
     replace: '',
     profile: 'cuts',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R7: an allocation group is used without a record that says whose it is',
@@ -82,7 +82,7 @@ export const orderingBugs: readonly PlantedBug[] = [
         this.state.recordNumber--;
       },`,
     profile: 'reuse',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R8: the root is written without a flush of its pages',
@@ -90,7 +90,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'if (this.#devices.hasVolatileCache) await this.#flush(); // R8',
     replace: '',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R8: the root is written beside its pages, not after them',
@@ -100,7 +100,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     await this.#writeRoot(root);`,
     replace: '    await Promise.all([this.#writePages(pages), this.#writeRoot(root)]);',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R9: a new volume is answered before its record is durable',
@@ -108,7 +108,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: "await this.#durable(cell, node.kind === 'snapshot' || node.parent?.name === '');",
     replace: "if (node.kind === 'snapshot') await this.#durable(cell, true);",
     profile: 'usual',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R9: a reverted volume takes writes before the revert is durable',
@@ -117,7 +117,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     this.#names.put(name, { cell, node: head });`,
     replace: '    this.#names.put(name, { cell, node: head });',
     profile: 'family',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R9: a volume is deleted while clients use it',
@@ -125,7 +125,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'if (node.openCount === 0) return;',
     replace: 'if (node.openCount >= 0) return;',
     profile: 'usual',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'R10: a reservation is allocated at once, so that a checkpoint stores it',
@@ -140,7 +140,7 @@ export const orderingBugs: readonly PlantedBug[] = [
       this.isDirty = true;
     }`,
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R11: a freed block is reused while I/O that began before is under way',
@@ -148,7 +148,7 @@ export const orderingBugs: readonly PlantedBug[] = [
     find: 'this.#tracker.hasEnded(ioMark); // R11',
     replace: 'this.#tracker !== undefined && ioMark >= -1;',
     profile: 'late',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'R11: reads are not counted as I/O under way',
@@ -162,6 +162,6 @@ export const orderingBugs: readonly PlantedBug[] = [
     cell.countDataRead(count);
     cell.devices.read(pbn, bytes, (error) => {`,
     profile: 'late',
-    seedsMax: 200,
+    seedsMax: 800,
   },
 ];

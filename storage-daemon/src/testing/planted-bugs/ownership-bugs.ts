@@ -9,7 +9,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (mapped && mapped.birth > bound) own.push(',
     replace: 'if (mapped && mapped.birth >= bound) own.push(',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: '>= for >: a shared block that leaves a head is freed',
@@ -17,7 +17,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (block.birth > node.parentEpoch) {',
     replace: 'if (block.birth >= node.parentEpoch) {',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: '>= for >: a shared map page is changed in place',
@@ -25,7 +25,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (birth > change.ownBound) {',
     replace: 'if (birth >= change.ownBound) {',
     profile: 'usual',
-    seedsMax: 20,
+    seedsMax: 300,
   },
   {
     name: '>= for >: a walk frees blocks at its bound',
@@ -33,7 +33,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (split[block] !== 0 && birth > options.bound)',
     replace: 'if (split[block] !== 0 && birth >= options.bound)',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: '>= for >: a walk enters pages at its bound',
@@ -41,7 +41,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (table.pointers.birth[position]! > node.walkBound) positions.push(position);',
     replace: 'if (table.pointers.birth[position]! >= node.walkBound) positions.push(position);',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: '> for >=: a merge leaves the bucket at the bound',
@@ -49,7 +49,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (bucket.birthLow >= epoch) taken.concatenate(bucket.sequence);',
     replace: 'if (bucket.birthLow > epoch) taken.concatenate(bucket.sequence);',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: '> for >=: entries go to the bucket of the next older ancestor',
@@ -57,7 +57,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (epochs[middle]! >= birth) low = middle + 1;',
     replace: 'if (epochs[middle]! >= birth - 1) low = middle + 1;',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: the child does not take over the dead list of the deleted snapshot',
@@ -65,7 +65,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'child.deadData.absorb(node.deadData);',
     replace: '',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: dead pages of the deleted snapshot are forgotten',
@@ -73,7 +73,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'child.deadMeta.absorb(node.deadMeta);',
     replace: '',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: garbage is what was born after the deleted snapshot, not after its parent',
@@ -81,7 +81,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'const garbageData = child.deadData.takeAbove(parentEpoch);',
     replace: 'const garbageData = child.deadData.takeAbove(node.epoch);',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: all of the dead list is garbage',
@@ -89,7 +89,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'const garbageData = child.deadData.takeAbove(parentEpoch);',
     replace: 'const garbageData = child.deadData.takeAbove(0);',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: the child becomes a root',
@@ -97,7 +97,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (parent) this.#setParent(child, parent);',
     replace: '',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'wrong merge: the size of what the child owns is off by the garbage',
@@ -105,7 +105,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'child.ownBlocks += node.ownBlocks - garbageData.entryCount;',
     replace: 'child.ownBlocks += node.ownBlocks;',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a waiting snapshot does not merge when its last but one child is deleted',
@@ -113,7 +113,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (parent.isDeleted && parent.children.size === 1) this.#merge(parent);',
     replace: '',
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a snapshot with clones is merged into one of them',
@@ -124,7 +124,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
       this.#merge(node);
     }`,
     profile: 'family',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a walk reads the bound of the living tree',
@@ -142,7 +142,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     this.#formerParent = this.parent;
   }`,
     profile: 'walks',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'the bound of a walk is not stored',
@@ -150,7 +150,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'node.walkBound = record.walkBound;',
     replace: '',
     profile: 'walks',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'the cursor of a walk is not stored',
@@ -158,7 +158,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'node.walkCursor = record.walkCursor;',
     replace: '',
     profile: 'walks',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'births of shared pages are read where a sibling has raised them',
@@ -166,7 +166,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'const pointers = { pbn: pbn.slice(), crc: crc.slice(), birth: birth.slice() };',
     replace: 'const pointers = { pbn: pbn.slice(), crc: crc.slice(), birth };',
     profile: 'family',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'births of shared extension pages are read where a sibling has raised them',
@@ -174,7 +174,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'extBirth: leaf.extBirth.slice(),',
     replace: 'extBirth: leaf.extBirth,',
     profile: 'bulk',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'births are raised when a page is written, not when it is changed',
@@ -189,7 +189,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
       }
       pointAtChildren(frame);`,
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a discard forgets shared blocks instead of putting them into the dead list',
@@ -200,7 +200,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
       else node.referencedBlocks--;
     });`,
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a discard frees shared blocks',
@@ -212,7 +212,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
       this.#freeBlock(block.pbn);
     });`,
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a snapshot leaves the dead list with the head',
@@ -220,7 +220,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: '    head.deadData = new DeadList(family);\n    head.deadMeta',
     replace: '    head.deadMeta',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'epochs of a family are used again after a restart',
@@ -228,7 +228,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'const epoch = Math.max(node.epoch, node.curEpoch, this.#epochs.get(key) ?? 0);',
     replace: 'const epoch = Math.max(node.epoch, this.#epochs.get(key) ?? 0);',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'family ids are used again after a restart',
@@ -236,7 +236,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'state.nextFamilyId = root.nextFamilyId;',
     replace: '',
     profile: 'usual',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'pages of dead-list entries are not freed with their entries',
@@ -244,7 +244,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'for (const pbn of finishedPages) this.freeMetaPage(pbn);',
     replace: '',
     profile: 'bulk',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
   {
     name: 'a deleted volume leaves the pages of its dead list behind',
@@ -252,7 +252,7 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'for (const pbn of list.entryPages()) this.freeMetaPage(pbn);',
     replace: '',
     profile: 'bulk',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
   {
     name: 'a deleted node leaves its page of attributes behind',
@@ -260,6 +260,6 @@ export const ownershipBugs: readonly PlantedBug[] = [
     find: 'if (node.attributesPage.pbn !== 0) this.freeMetaPage(node.attributesPage.pbn);',
     replace: '',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
 ];

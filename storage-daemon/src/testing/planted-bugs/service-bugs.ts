@@ -9,7 +9,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
     replace: 'if (fua && isNew)',
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'FUA to a new block without a flush of its record',
@@ -17,7 +17,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
     replace: 'if (fua && !isNew && pass.mappedBy > this.#cell.journal.durableRecord)',
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'FUA in place without the FUA of the device',
@@ -25,7 +25,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'fua && !run.isNew, (error) => {',
     replace: 'fua && this.#cell.isStopped, (error) => {',
     profile: 'durability',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'WRITE_ZEROES with FUA does not flush',
@@ -33,7 +33,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'else if (fua) this.#cell.flush(node, done);',
     replace: '',
     profile: 'zeroes',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a flush without records does not flush the devices',
@@ -42,7 +42,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     replace:
       '} else if (this.devices.hasVolatileCache && this.#isStopped) {\n      this.devices.flush(',
     profile: 'flushes',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a flush does not wait for the records of writes',
@@ -53,7 +53,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     replace: `      if (former) this.#dropBlock(node, former);
     }`,
     profile: 'flushes',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a flush does not wait for the records of discards',
@@ -62,7 +62,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     node.lastRecord = this.recordNumber;`,
     replace: '    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));',
     profile: 'zeroes',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a record carries no attributes',
@@ -72,7 +72,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     replace: `        { op: Op[record.op], node: record.source, lbn: record.node, pbn: record.curEpoch },
         { ...record.payload, attributes: '', reference: 0 },`,
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'a revert record carries no attributes',
@@ -80,7 +80,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: '{ ...noPayload, attributes: record.attributes, reference: record.snapshot },',
     replace: '{ ...noPayload, reference: record.snapshot },',
     profile: 'family',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a checkpoint does not write changed attributes',
@@ -89,7 +89,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     this.dirtyAttributes.add(node);`,
     replace: '    node.attributes = attributes;',
     profile: 'checkpoints',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a name is free before its deletion is durable',
@@ -97,7 +97,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: "this.#names.hide(name, 'deleting');",
     replace: 'this.#names.free(name);',
     profile: 'names',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'a write that waited for a cluster goes on with what it decided before',
@@ -106,7 +106,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     replace: `else if (node.locks.isLocked(cluster) && own.length > 0) inPlace.push(...own);
       else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);`,
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'the reserve is open to all',
@@ -114,7 +114,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'return this.#leaves(blocks + pages, this.reserveBlocks);',
     replace: 'return this.#leaves(blocks + pages, 0);',
     profile: 'full',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'admission does not count the pages that changes under way will dirty',
@@ -122,7 +122,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'return availableCount - wanted - demand - this.#promisedPages - slackPages;',
     replace: 'return availableCount - wanted - demand;',
     profile: 'full',
-    seedsMax: 300,
+    seedsMax: 1000,
   },
   {
     name: 'two cells own one group',
@@ -130,7 +130,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'if (Atomics.compareExchange(this.#owners, group, nobody, cell) !== nobody) return false;',
     replace: 'Atomics.store(this.#owners, group, cell);',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'groups of other cells look unowned after a restart',
@@ -138,7 +138,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'if (!owners.claim(bitmap.group, root.cell)) {',
     replace: 'if (owners.isOwner(bitmap.group, root.cell)) {',
     profile: 'usual',
-    seedsMax: 200,
+    seedsMax: 800,
   },
   {
     name: 'the count of metadata blocks is lost at a restart',
@@ -146,7 +146,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'state.allocator.loadMetadataCount(root.metadataBlocks);',
     replace: '',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'referenced blocks of a clone are not counted',
@@ -154,7 +154,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'head.referencedBlocks = snapshot.referencedBlocks;',
     replace: '',
     profile: 'usual',
-    seedsMax: 50,
+    seedsMax: 300,
   },
   {
     name: 'unique blocks count the bucket below the bound',
@@ -162,7 +162,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: 'if (birthLow >= epoch) count += sequence.entryCount;',
     replace: 'if (birthLow >= epoch - 1) count += sequence.entryCount;',
     profile: 'family',
-    seedsMax: 100,
+    seedsMax: 400,
   },
   {
     name: 'a grown volume keeps the height of its map',
@@ -171,6 +171,6 @@ export const serviceBugs: readonly PlantedBug[] = [
     this.#raise(node);`,
     replace: '    node.sizeBlocks = sizeBlocks;',
     profile: 'usual',
-    seedsMax: 100,
+    seedsMax: 400,
   },
 ];
