@@ -10,6 +10,7 @@ describe('formatBytes()', () => {
     [1.5 * 1024 ** 3, '1.5 GiB'],
     [68_123_455_488, '63.4 GiB'],
     [999.9 * 1024 ** 3, '999 GiB'],
+    [7.98 * 1024 ** 3, '7.9 GiB'],
     [16 * 1024 ** 4, '16 TiB'],
   ])('%d bytes are %s', (sizeBytes, text) => {
     expect(formatBytes(sizeBytes)).toBe(text);

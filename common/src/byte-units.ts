@@ -1,6 +1,9 @@
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 
-/** A number of bytes as people read it: three digits at least, a decimal only where it says something. */
+/**
+ * A number of bytes as people read it: three digits at least, a decimal only where it says something. Rounded down:
+ * nobody is promised free space that is not there.
+ */
 export function formatBytes(sizeBytes: number): string {
   let value = sizeBytes;
   let power = 0;
@@ -12,5 +15,6 @@ export function formatBytes(sizeBytes: number): string {
 }
 
 function formatDigits(value: number): string {
-  return Number.isInteger(value) || value >= 100 ? String(Math.floor(value)) : value.toFixed(1);
+  if (Number.isInteger(value) || value >= 100) return String(Math.floor(value));
+  return (Math.floor(value * 10) / 10).toFixed(1);
 }

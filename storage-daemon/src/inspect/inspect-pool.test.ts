@@ -56,7 +56,7 @@ describe('inspectDevices()', () => {
       '  cells: 1; groups of 1 MiB, journals of 32 KiB, 256 KiB reserved per cell; 4 pointers to a table, 16 clusters to a leaf',
       '  device 0 "disk", UUID 08080808-0808-0808-0808-080808080808: 9 MiB, groups 0 to 2 from 5 MiB on',
       'cell 0: root 3, opening 1, journal from block 1 (slot 1) on',
-      '  groups: 2 of 1 MiB; 224 KiB allocated (148 KiB metadata), 1.8 MiB free',
+      '  groups: 2 of 1 MiB; 224 KiB allocated (148 KiB metadata), 1.7 MiB free',
       '  free queue: 2 items',
       '  journal: 0 blocks with 0 records behind the root, 0 valid blocks in the ring',
       'volumes and snapshots of cell 0:',
@@ -65,7 +65,7 @@ describe('inspectDevices()', () => {
       '  │  volume "a" (node 0): family 1, epoch 3, size 4 MiB, references 52 KiB, own 8 KiB, dropped 8 KiB',
       '  └─ volume "k" (node 3): family 1, epoch 4, size 4 MiB, references 52 KiB, own 4 KiB, dropped 4 KiB',
       '  dying volume (node 4): family 1, epoch 5, size 4 MiB, references 56 KiB, own 4 KiB, dropped 0 B, freed up to 1 MiB, above epoch 2',
-      'space: 3 MiB, 224 KiB allocated (148 KiB metadata), 2.8 MiB free (256 KiB reserved); 2 of 3 groups in use',
+      'space: 3 MiB, 224 KiB allocated (148 KiB metadata), 2.7 MiB free (256 KiB reserved); 2 of 3 groups in use',
       'all invariants hold',
     ]);
     expect(exitCode).toBe(0);
