@@ -77,7 +77,9 @@ export const storageDaemonStatusSchema = z
         'x-kubernetes-list-map-keys': ['name'],
       }),
     size: quantitySchema.optional().meta({ description: 'Space of all pools together.' }),
-    free: quantitySchema.optional().meta({ description: 'Free space of all pools together.' }),
+    free: quantitySchema
+      .optional()
+      .meta({ description: 'What all pools together can still take, without their reserves.' }),
     exports: z.array(z.string()).optional().meta({
       description: 'Where volumes can be reached; append volume/<id> or snapshot/<id>.',
       'x-kubernetes-list-type': 'atomic',

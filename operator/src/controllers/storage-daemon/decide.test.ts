@@ -190,6 +190,18 @@ describe('decide(): status', () => {
     });
   });
 
+  test.each<[string, number, string, number]>([
+    ['with room', 10 * gibibyte, '9Gi', 9 * gibibyte],
+    ['full but for its reserve', gibibyte, '0', 0],
+    ['that uses its reserve', gibibyte / 2, '0', 0],
+  ])('does not count the reserve of a pool %s as free', (_, freeBytes, free, usableBytes) => {
+    const findings = { info, pools: [pool({ freeBytes, reservedBytes: gibibyte })] };
+    expect(decide({ daemon: settled, findings }, nowMs + 60_000).status).toMatchObject({
+      free,
+      pools: [{ freeBytes: usableBytes }],
+    });
+  });
+
   test('does not change when nothing changed', () => {
     const again = decide({ daemon: settled, findings: working }, nowMs + 10_000);
     expect(after(settled, again)).toEqual(settled);

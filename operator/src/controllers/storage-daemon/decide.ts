@@ -85,7 +85,8 @@ function poolStatus(pool: Pool): StorageDaemonPool {
     ...(!ready && { message: describeClosedPool(pool) }),
     sizeBytes: pool.sizeBytes,
     allocatedBytes: pool.allocatedBytes,
-    freeBytes: pool.freeBytes,
+    // What users can still write: when only the reserve is left, the pool is full for them.
+    freeBytes: Math.max(0, pool.freeBytes - pool.reservedBytes),
     volumes: pool.volumes,
     snapshots: pool.snapshots,
   };
