@@ -94,7 +94,7 @@ export function checkGeometry(geometry: PoolGeometry, devices: readonly Superblo
     checkFormat(
       value >= low && value <= high,
       'range',
-      () => `${name}: ${value} is outside ${low}..${high}`,
+      () => `${name}: ${value}; ${low} ${high === Infinity ? 'or more' : `to ${high}`} are allowed`,
       156,
     );
   }

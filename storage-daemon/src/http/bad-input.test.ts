@@ -281,6 +281,19 @@ describe('bad input', () => {
       { kind: 'invalid-argument', field: 'devices.0.path' },
     ],
     [
+      'a pool that is too small',
+      put(
+        '/v1/pools/p',
+        JSON.stringify({ devices: [{ path: '/tmp/varve-too-small.img', sizeBytes: mebibyte }] }),
+      ),
+      {
+        kind: 'out-of-range',
+        detail:
+          'Formatting pool "p" failed: 1048576 bytes cannot be a pool: blocks of the smallest device: 256; ' +
+          '768 or more are allowed (a block has 4096 bytes)',
+      },
+    ],
+    [
       'a pool without devices',
       put('/v1/pools/p', '{"devices": []}'),
       { kind: 'invalid-argument', field: 'devices' },

@@ -64,7 +64,9 @@ function describePool(
     checkGeometry(geometry, table);
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;
-    const message = `Formatting pool "${options.poolName}" failed: ${error.message}`;
+    const message =
+      `Formatting pool "${options.poolName}" failed: ${sizeBlocks * blockSizeBytes} bytes cannot be a pool: ` +
+      `${error.message} (a block has ${blockSizeBytes} bytes)`;
     throw new StoreError('out-of-range', message, { cause: error });
   }
   const groupCount = table.reduce((sum, device) => sum + device.groupCount, 0);
