@@ -1,5 +1,6 @@
 /** `npm start`: the playground's command line. */
 import { styleText } from 'node:util';
+import { isProblemError } from '@varve/contract/problem';
 import { Command } from 'commander';
 import { playDemo } from './demo/demo.ts';
 import { Playground } from './playground/playground.ts';
@@ -77,7 +78,8 @@ async function run(options: Options): Promise<number> {
 try {
   process.exitCode = await run(program.parse().opts<Options>());
 } catch (error) {
-  const isExpected = error instanceof StateFolderError;
+  const isExpected =
+    error instanceof StateFolderError || (isProblemError(error) && error.kind !== 'internal');
   const text = isExpected ? error.message : String(error instanceof Error ? error.stack : error);
   console.error(styleText('red', text, { stream: process.stderr }));
   process.exitCode = 1;

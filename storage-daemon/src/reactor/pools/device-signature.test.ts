@@ -71,7 +71,7 @@ describe('probeWithBlkid()', () => {
   }
 
   test.each([
-    ['is not installed', undefined, 'unavailable', 'ENOENT'],
+    ['is absent', undefined, 'unavailable', 'blkid (of util-linux) is not installed'],
     ['ends with an unknown code', 'exit 4', 'unavailable', 'blkid ended with 4'],
     ['says "nothing" but complains', 'echo oops >&2; exit 2', 'unavailable', 'oops'],
     ['is killed', 'kill -9 $$', 'unavailable', 'SIGKILL'],
@@ -97,5 +97,15 @@ describe('probeWithBlkid()', () => {
 
   test('finds nothing on a blank file', async () => {
     expect(await probeWithBlkid(image)).toEqual([]);
+  });
+
+  test('finds blkid where the path of an ordinary user does not look', async () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = folder;
+    try {
+      expect(await probeWithBlkid(image)).toEqual([]);
+    } finally {
+      process.env['PATH'] = path;
+    }
   });
 });

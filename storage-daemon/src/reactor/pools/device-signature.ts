@@ -28,6 +28,8 @@ export const signatureTailBytes = mebibyteBytes;
  * ever.
  */
 const blkidTimeoutMs = 20_000;
+/** Where blkid is, and where the paths of ordinary users do not look (Debian). */
+const systemFolders = ['/usr/sbin', '/sbin'];
 /** From blkid(8): nothing found; several signatures that contradict each other. */
 const blkidNothing = 2;
 const blkidAmbivalent = 8;
@@ -128,6 +130,9 @@ export async function probeWithBlkid(
       { blocker: 'ambivalent signatures' },
     );
   }
+  if (code === 'ENOENT') {
+    throw probeFailed(path, 'the program blkid (of util-linux) is not installed');
+  }
   throw probeFailed(path, `blkid ended with ${code}: ${errors.trim() || 'it did not say why'}`);
 }
 
@@ -152,7 +157,8 @@ function run(
   options: readonly string[],
 ): Promise<{ readonly code: number | string; readonly output: string; readonly errors: string }> {
   return new Promise((resolve) => {
-    const env = { ...process.env, LC_ALL: 'C', BLKID_DEBUG: undefined };
+    const folders = [process.env['PATH'], ...systemFolders].filter(Boolean).join(':');
+    const env = { ...process.env, PATH: folders, LC_ALL: 'C', BLKID_DEBUG: undefined };
     execFile(program, options, { timeout: blkidTimeoutMs, env }, (error, output, errors) => {
       const code = error === null ? 0 : (error.code ?? error.signal ?? 'an unknown failure');
       resolve({ code, output, errors });
