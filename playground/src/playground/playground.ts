@@ -127,7 +127,7 @@ export class Playground {
     return {
       claim: textOf(readPath(claim, 'metadata', 'name')),
       volumeId,
-      nbdUri: `nbd+unix:///volume/${volumeId}?socket=${this.folder.nbdSocket}`,
+      nbdUri: this.folder.nbdUri(`volume/${volumeId}`),
     };
   }
 

@@ -39,6 +39,14 @@ test('clear() deletes what playgrounds make, and nothing else', () => {
   folder.close();
 });
 
+test('gives addresses of exports that survive odd paths', () => {
+  const folder = StateFolder.open(join(parent, "it's R&D"));
+  const uri = folder.nbdUri('volume/a');
+  expect(uri).toMatch(/^nbd\+unix:\/\/\/volume\/a\?socket=\/[\w/.%-]+$/);
+  expect(new URL(uri).searchParams.get('socket')).toBe(folder.nbdSocket);
+  folder.close();
+});
+
 test('keeps its settings', () => {
   const folder = StateFolder.open(parent);
   expect(folder.readSettings()).toEqual({ port: 0 });

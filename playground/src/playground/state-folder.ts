@@ -100,6 +100,12 @@ export class StateFolder {
     return join(this.path, 'nbd.sock');
   }
 
+  /** Where NBD clients find an export: an address that they and a shell, in quotes, take as it is. */
+  nbdUri(exportName: string): string {
+    const socket = encodeURIComponent(this.nbdSocket).replaceAll('%2F', '/');
+    return `nbd+unix:///${exportName}?socket=${socket.replaceAll("'", '%27')}`;
+  }
+
   get poolFile(): string {
     return join(this.path, 'pool.img');
   }

@@ -9,6 +9,11 @@ function shorten(path: string): string {
   return below === '' || below.startsWith('..') ? path : below;
 }
 
+/** As a shell takes it for one word. */
+function quote(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 /** The text: the line to paste, what to type next, and where the volumes are. */
 export function formatWelcome(folder: StateFolder, volumes: readonly ReachableVolume[]): string {
   const addresses = volumes.flatMap(({ claim, nbdUri }) => [`  ${claim}`, `    ${nbdUri}`]);
@@ -16,7 +21,7 @@ export function formatWelcome(folder: StateFolder, volumes: readonly ReachableVo
     '',
     'The playground is ready. In another terminal:',
     '',
-    `  export KUBECONFIG=${folder.kubeconfigFile}`,
+    `  export KUBECONFIG=${quote(folder.kubeconfigFile)}`,
     '',
     '  kubectl get pvc,storageclass,volumesnapshotclass,storagedaemon',
     '  kubectl apply -f docs/examples/volume-snapshot.yaml',
