@@ -4,6 +4,7 @@ import { isProblemError } from '@varve/contract/problem';
 import { Command } from 'commander';
 import { playDemo } from './demo/demo.ts';
 import { Playground } from './playground/playground.ts';
+import { StartError } from './playground/start-error.ts';
 import { StateFolder, StateFolderError } from './playground/state-folder.ts';
 import { formatWelcome } from './playground/welcome.ts';
 
@@ -43,11 +44,12 @@ function openFolder({ state, fresh, demo }: Options): StateFolder {
   return folder;
 }
 
-/** Resolves at the first signal. A second one ends the process at once: its programs end with it. */
-async function untilSignal(): Promise<void> {
+/** Resolves, and aborts, at the first signal. A second one ends the process at once: its programs end with it. */
+async function untilSignal(ending: AbortController): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
+        ending.abort();
         resolve();
         process.once(signal, () => process.exit(130));
       });
@@ -55,18 +57,33 @@ async function untilSignal(): Promise<void> {
   });
 }
 
+/** A playground whose page is not whole is a playground still: kubectl shows what is missing. */
+async function providePage(playground: Playground, ending: AbortSignal): Promise<void> {
+  try {
+    await playground.providePage('default');
+  } catch (error) {
+    if (ending.aborted) return;
+    tell(`The objects of the page are not all ready: ${(error as Error).message}`);
+  }
+  const volumes = await playground.reachableVolumes('default');
+  tell(formatWelcome(playground.folder, volumes));
+}
+
 async function run(options: Options): Promise<number> {
-  const signal = untilSignal();
+  const ending = new AbortController();
+  const signal = untilSignal(ending);
   const folder = openFolder(options);
   tell('Starting API server, storage daemon and operator ...');
-  const playground = await Playground.start(folder, tell);
+  const started = Playground.start(folder, tell);
+  const playground = await Promise.race([started, signal.then(() => undefined)]);
+  // What runs already ends with this process, as when it is killed.
+  if (playground === undefined) process.exit(130);
   try {
     if (options.demo === true) {
       const hasHeld = await Promise.race([playDemo(playground, tell), signal.then(() => false)]);
       return hasHeld ? 0 : 1;
     }
-    await playground.providePage('default');
-    console.log(formatWelcome(folder, await playground.reachableVolumes('default')));
+    await Promise.race([providePage(playground, ending.signal), signal]);
     await signal;
     tell('Stopping ...');
     return 0;
@@ -79,7 +96,9 @@ try {
   process.exitCode = await run(program.parse().opts<Options>());
 } catch (error) {
   const isExpected =
-    error instanceof StateFolderError || (isProblemError(error) && error.kind !== 'internal');
+    error instanceof StateFolderError ||
+    error instanceof StartError ||
+    (isProblemError(error) && error.kind !== 'internal');
   const text = isExpected ? error.message : String(error instanceof Error ? error.stack : error);
   console.error(styleText('red', text, { stream: process.stderr }));
   process.exitCode = 1;

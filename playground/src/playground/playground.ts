@@ -24,6 +24,7 @@ import {
   storageClass,
   storageDaemon,
 } from './page-objects.ts';
+import { StartError } from './start-error.ts';
 import type { StateFolder } from './state-folder.ts';
 import { SupervisedProgram } from './supervised-program.ts';
 
@@ -172,10 +173,8 @@ export class Playground {
           await new Promise((resolve) => setTimeout(resolve, 50));
           continue;
         }
-        const tail = this.storaged.logTail();
-        throw new Error(`Waiting for varve-storaged failed: ${(error as Error).message}\n${tail}`, {
-          cause: error,
-        });
+        const { message } = error as Error;
+        throw new StartError(this.storaged.name, message, this.folder.logFile(this.storaged.name));
       }
     }
   }
@@ -188,8 +187,9 @@ export class Playground {
     await new Promise<void>((resolve, reject) => {
       const timeout = setTimeout(() => {
         unsubscribe();
-        const tail = this.operator.logTail();
-        reject(new Error(`Waiting for the operator to install ${kind} failed\n${tail}`));
+        const { name } = this.operator;
+        const why = `it has not installed ${kind} in ${stepTimeoutMs / 1000} s`;
+        reject(new StartError(name, why, this.folder.logFile(name)));
       }, stepTimeoutMs);
       const unsubscribe = store.subscribe(() => {
         if (!isServed()) return;

@@ -64,7 +64,7 @@ test('is started again when it ends by itself, and not when it is stopped', asyn
   expect(ended).toEqual(['SIGKILL']);
   await program.stop();
   expect(program.pid).toBeUndefined();
-  expect(program.logTail()).toBe('last word');
+  expect(readFileSync(join(folder, 'log'), 'utf8')).toBe('last word\n');
   expect(ended).toEqual(['SIGKILL']);
 });
 

@@ -6,7 +6,7 @@
  * programs in their order.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 
 /** A program that ran for this long has recovered: its next failure is again a first one. */
 const stableMs = 10_000;
@@ -16,7 +16,6 @@ const restartDelayMaxMs = 10_000;
  * A program that does not end by SIGTERM in this time is killed: the daemon's checkpoint takes well below a second.
  */
 const stopTimeoutMs = 15_000;
-const logTailLines = 8;
 
 /** A program and its arguments. */
 export interface ProgramOptions {
@@ -82,12 +81,6 @@ export class SupervisedProgram {
     const kill = setTimeout(() => this.#child?.kill('SIGKILL'), stopTimeoutMs);
     await this.#ended;
     clearTimeout(kill);
-  }
-
-  /** The last lines of its log, for a message. */
-  logTail(): string {
-    const lines = readFileSync(this.#options.logFile, 'utf8').trimEnd().split('\n');
-    return lines.slice(-logTailLines).join('\n');
   }
 
   #settle(how: string, resolve: () => void): void {

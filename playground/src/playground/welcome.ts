@@ -16,7 +16,12 @@ function quote(path: string): string {
 
 /** The text: the line to paste, what to type next, and where the volumes are. */
 export function formatWelcome(folder: StateFolder, volumes: readonly ReachableVolume[]): string {
-  const addresses = volumes.flatMap(({ claim, nbdUri }) => [`  ${claim}`, `    ${nbdUri}`]);
+  const addresses = [
+    'Volumes over NBD (qemu-img, nbdcopy, nbdinfo and fio take these addresses; quote them):',
+    '',
+    ...volumes.flatMap(({ claim, nbdUri }) => [`  ${claim}`, `    ${nbdUri}`]),
+    '',
+  ];
   return [
     '',
     'The playground is ready. In another terminal:',
@@ -29,10 +34,7 @@ export function formatWelcome(folder: StateFolder, volumes: readonly ReachableVo
     '  kubectl apply -f docs/examples/restored-claim.yaml',
     '  kubectl describe pvc my-restored-snapshot-volume',
     '',
-    'Volumes over NBD (qemu-img, nbdcopy, nbdinfo and fio take these addresses; quote them):',
-    '',
-    ...addresses,
-    '',
+    ...(volumes.length === 0 ? [] : addresses),
     `State and logs are in ${shorten(folder.path)}. Ctrl-C stops; the next start goes on from there.`,
     '',
   ].join('\n');
