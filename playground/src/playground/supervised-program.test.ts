@@ -11,12 +11,12 @@ let program: SupervisedProgram | undefined;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'varve-program-'));
-  // Records its process id at each start, and ends by SIGTERM with a last word.
+  // Ends by SIGTERM with a last word; records its process id at each start, once it can do that.
   writeFileSync(
     join(folder, 'main.mjs'),
     `import { appendFileSync } from 'node:fs';
-     appendFileSync(${JSON.stringify(join(folder, 'starts'))}, process.pid + '\\n');
      process.on('SIGTERM', () => { console.log('last word'); process.exit(0); });
+     appendFileSync(${JSON.stringify(join(folder, 'starts'))}, process.pid + '\\n');
      setInterval(() => undefined, 1000);`,
   );
 });

@@ -97,7 +97,7 @@ export const serviceBugs: readonly PlantedBug[] = [
     find: "this.#names.hide(name, 'deleting');",
     replace: 'this.#names.free(name);',
     profile: 'names',
-    seedsMax: 800,
+    seedsMax: 100,
   },
   {
     name: 'a write that waited for a cluster goes on with what it decided before',

@@ -25,6 +25,7 @@ export interface OperationWeights {
   verify: number;
   checkpoint: number;
   misuse: number;
+  reuseName: number;
 }
 
 /** Shape of a history. */
@@ -61,6 +62,7 @@ export const usualWeights: OperationWeights = {
   verify: 1,
   checkpoint: 1.5,
   misuse: 0.5,
+  reuseName: 0,
 };
 
 /** Share of I/O that goes to the hot blocks. */
@@ -129,6 +131,10 @@ export class History {
       ),
     checkpoint: () => this.#client.checkpoint(),
     misuse: (volumes) => this.#on(open(free(volumes)), (volume) => this.#client.misuse(volume)),
+    reuseName: () =>
+      this.#on([...this.#model.nodes].filter(isVolumeBeingDeleted), (volume) =>
+        this.#client.reuseName(volume),
+      ),
   };
 
   #createVolume(): void {
@@ -225,6 +231,10 @@ export class History {
     }
     return count;
   }
+}
+
+function isVolumeBeingDeleted({ kind, state }: ModelNode): boolean {
+  return kind === 'volume' && state === 'deleting';
 }
 
 function free(nodes: readonly ModelNode[]): ModelNode[] {

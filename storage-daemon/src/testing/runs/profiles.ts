@@ -326,7 +326,7 @@ export const profiles: Readonly<Record<string, SimProfile>> = {
   names: {
     space: 'roomy',
     cellCounts: [2, 3],
-    weights: { write: 10, createVolume: 30, deleteVolume: 30, createSnapshot: 3 },
+    weights: { write: 10, createVolume: 30, deleteVolume: 30, createSnapshot: 3, reuseName: 10 },
     history: { volumesMax: 8, volumeBlocksMax: 8 },
     operationsPerRound: 30,
     roundCount: 6,

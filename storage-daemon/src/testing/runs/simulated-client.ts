@@ -300,6 +300,22 @@ export class SimulatedClient {
     });
   }
 
+  /** Asks for a volume by the name of one whose deletion is under way: its name is free when that is durable. */
+  reuseName({ name }: ModelNode): void {
+    const fields = { uuid: new Uint8Array(16), attributes: '{}' };
+    const what = `reuse of ${name} while it is being deleted`;
+    this.session.control(what, {
+      call: async () => {
+        await this.#store.createVolume({ name, sizeBlocks: 1, ...fields });
+        throw new SimulationFailure(`${what}: succeeded`);
+      },
+      // Its deletion may not have begun in the store, which first ends what the volume has under way.
+      mayFailWith: ['aborted', 'already-exists'],
+      succeeded: () => {},
+      ended: () => {},
+    });
+  }
+
   /** Reads all of a node and judges it. */
   verify(node: ModelNode): void {
     node.isLocked = true;
