@@ -7,7 +7,7 @@
 /** Why a device did not do what was asked. `kind` is stable, `message` is for people. */
 export class DeviceError extends Error {
   override readonly name = 'DeviceError';
-  readonly kind: 'io' | 'no-space' | 'closed';
+  readonly kind: 'io' | 'no-space' | 'closed' | 'unsupported';
   readonly deviceName: string;
   readonly offsetBytes: number;
 
@@ -45,6 +45,12 @@ export interface BlockDevice {
   write(offsetBytes: number, source: Uint8Array, fua: boolean, done: DeviceCompletion): void;
   /** Makes durable every write that completed before this call. */
   flush(done: DeviceCompletion): void;
+  /**
+   * Tells the device that these bytes are not needed (NVMe Deallocate, a hole in a file): until they are written again
+   * they read as anything, also after a crash. Fails with `unsupported` where the hardware or file system cannot; a
+   * device without this method never can.
+   */
+  deallocate?(offsetBytes: number, lengthBytes: number, done: DeviceCompletion): void;
   /** Ends after the requests under way; later requests fail with `closed`. May be called twice. */
   close(): Promise<void>;
 }

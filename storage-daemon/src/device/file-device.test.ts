@@ -160,6 +160,38 @@ describe('FileDevice', () => {
   });
 });
 
+describe('FileDevice.deallocate()', () => {
+  test('gives the space of a file back, keeps its size and the bytes around, and close waits for it', async () => {
+    const path = newFile(4 * 1024 * 1024);
+    const device = openFileDevice(path);
+    const source = new Uint8Array(4 * 1024 * 1024).fill(7);
+    expect(await complete((done) => device.write(0, source, true, done))).toBeNull();
+    const before = nodeFs.statSync(path).blocks;
+    const deallocated = complete((done) => device.deallocate(1024 * 1024, 2 * 1024 * 1024, done));
+    await device.close();
+    expect(await deallocated).toBeNull();
+    const after = nodeFs.statSync(path);
+    expect(after.size).toBe(4 * 1024 * 1024);
+    expect((before - after.blocks) * 512).toBe(2 * 1024 * 1024);
+    const content = nodeFs.readFileSync(path);
+    expect(content.indexOf(0)).toBe(1024 * 1024);
+    expect(content.lastIndexOf(0)).toBe(3 * 1024 * 1024 - 1);
+  });
+
+  test('says so when the kernel refuses, and when the device is closed', async () => {
+    const path = newFile(64 * 1024);
+    const readOnly = openFileDevice(path, { isReadOnly: true });
+    expect(await complete((done) => readOnly.deallocate(0, 65_536, done))).toMatchObject({
+      kind: 'io',
+      message: `Deallocate at byte 0 of "${path}": EBADF`,
+    });
+    await readOnly.close();
+    expect(await complete((done) => readOnly.deallocate(0, 65_536, done))).toMatchObject({
+      kind: 'closed',
+    });
+  });
+});
+
 describe('openFileDevice()', () => {
   test('refuses a file that is open elsewhere, names the holder, and takes it when it is free', async () => {
     const path = newFile(4096);
@@ -221,6 +253,7 @@ describe('openFileDevice() on a block device', () => {
       expect(() => openFileDevice(path)).toThrow(expect.objectContaining({ kind: 'in-use' }));
       const block = new Uint8Array(4096).fill(7);
       expect(await complete((done) => device.write(4096, block, true, done))).toBeNull();
+      expect(await complete((done) => device.deallocate(65_536, 65_536, done))).toBeNull();
       await device.close();
       expect(nodeFs.readFileSync(file)[4096]).toBe(7);
     });

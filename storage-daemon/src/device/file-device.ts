@@ -17,6 +17,7 @@ import { assert } from '@varve/common/assert';
 import { deviceRequestsInFlightMax, deviceTransferBytesMax } from '../limits.ts';
 import { blockSizeBytes } from '../units.ts';
 import { type BlockDevice, type DeviceCompletion, DeviceError } from './block-device.ts';
+import { deallocateRange } from './deallocate.ts';
 import { blockDeviceHolder, lockFile } from './device-lock.ts';
 import { DeviceOpenError, systemCode } from './device-open-error.ts';
 import { type DeviceProbe, probeDevice } from './device-probe.ts';
@@ -103,6 +104,7 @@ export class FileDevice implements BlockDevice {
   #inFlightCount = 0;
   #flushWaiters: DeviceCompletion[] = [];
   #isFlushing = false;
+  #deallocationCount = 0;
   #flushFailure: DeviceError | undefined;
   #closed: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -130,6 +132,22 @@ export class FileDevice implements BlockDevice {
     else this.#joinFlush(done);
   }
 
+  deallocate(offsetBytes: number, lengthBytes: number, done: DeviceCompletion): void {
+    this.#checkRange(offsetBytes, lengthBytes);
+    if (this.#closed) {
+      this.#refuse('Deallocate', offsetBytes, done);
+      return;
+    }
+    this.#deallocationCount++;
+    const target = { fd: this.#fd, kind: this.probe.kind };
+    deallocateRange(target, offsetBytes, lengthBytes, (failure) => {
+      this.#deallocationCount--;
+      if (failure?.isUnsupported) done(this.#unsupported(offsetBytes, failure.code));
+      else done(failure && this.#failure('Deallocate', offsetBytes, failure));
+      this.#checkIdle();
+    });
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#drain().then(
       () =>
@@ -142,12 +160,7 @@ export class FileDevice implements BlockDevice {
 
   #submit(transfer: Transfer): void {
     const { offsetBytes, buffer } = transfer;
-    assert(offsetBytes % blockSizeBytes === 0, `offset ${offsetBytes} is not a whole block`);
-    assert(buffer.length % blockSizeBytes === 0, `${buffer.length} bytes are not whole blocks`);
-    assert(
-      offsetBytes >= 0 && offsetBytes + buffer.length <= this.sizeBytes,
-      `${buffer.length} bytes at ${offsetBytes} are outside of ${this.name}`,
-    );
+    this.#checkRange(offsetBytes, buffer.length);
     if (this.#closed) {
       this.#refuse(transfer.isWrite ? 'Write' : 'Read', offsetBytes, transfer.done);
     } else if (this.#inFlightCount < deviceRequestsInFlightMax) {
@@ -158,6 +171,15 @@ export class FileDevice implements BlockDevice {
       else this.#firstWaiting = transfer;
       this.#lastWaiting = transfer;
     }
+  }
+
+  #checkRange(offsetBytes: number, lengthBytes: number): void {
+    assert(offsetBytes % blockSizeBytes === 0, `offset ${offsetBytes} is not a whole block`);
+    assert(lengthBytes % blockSizeBytes === 0, `${lengthBytes} bytes are not whole blocks`);
+    assert(
+      offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes,
+      `${lengthBytes} bytes at ${offsetBytes} are outside of ${this.name}`,
+    );
   }
 
   /** Moves the next part; the kernel may do less than was asked. */
@@ -232,6 +254,11 @@ export class FileDevice implements BlockDevice {
     return new DeviceError(kind, message, { deviceName: this.name, offsetBytes, cause });
   }
 
+  #unsupported(offsetBytes: number, code: string): DeviceError {
+    const message = `Deallocate at byte ${offsetBytes} of "${this.name}": ${code}: it cannot do that`;
+    return new DeviceError('unsupported', message, { deviceName: this.name, offsetBytes });
+  }
+
   async #drain(): Promise<void> {
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
@@ -244,6 +271,6 @@ export class FileDevice implements BlockDevice {
   }
 
   #isIdle(): boolean {
-    return this.#inFlightCount === 0 && !this.#isFlushing;
+    return this.#inFlightCount === 0 && !this.#isFlushing && this.#deallocationCount === 0;
   }
 }
