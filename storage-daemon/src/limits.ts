@@ -115,3 +115,9 @@ export const nbdShutdownTimeoutMs = 10_000;
 
 /** Path of a unix socket (`sockaddr_un`, one byte less than its 108 for the end mark). */
 export const socketPathBytesMax = 107;
+
+/**
+ * Negotiations of DH-HMAC-CHAP on one queue without a success: a host needs one, and each may cost some milliseconds
+ * of the reactor for a Diffie-Hellman key.
+ */
+export const dhchapNegotiationsMax = 3;
