@@ -1,0 +1,8 @@
+/** All rows, in the order of the table. */
+import type { BenchRow } from '../harness/row.ts';
+import { nbdRows } from './nbd-rows.ts';
+import { snapshotRows } from './snapshot-rows.ts';
+import { storeRows } from './store-rows.ts';
+
+/** The rows of `npm run bench`. */
+export const allRows: readonly BenchRow[] = [...nbdRows, ...storeRows, ...snapshotRows];
