@@ -113,6 +113,48 @@ export const nbdLingerTimeoutMs = 5_000;
  */
 export const nbdShutdownTimeoutMs = 10_000;
 
+/**
+ * Data inside an NVMe/TCP command capsule, on every queue. Linux puts up to 8 KiB inline on the admin queue
+ * whatever a controller says, and what fits IOCCSZ on others: 4 KiB writes then need no extra round trip.
+ */
+export const nvmeCapsuleDataBytesMax = 8192;
+
+/** Padding that is accepted between a PDU's header and its data: the largest alignment of the specification. */
+export const nvmePaddingBytesMax = 128;
+
+/**
+ * Largest read or write over NVMe/TCP, announced as MDTS 8 (4 KiB << 8). It also is what one H2CData may carry, so
+ * that one R2T per write is enough for every host.
+ */
+export const nvmeTransferBytesMax = mebibyteBytes;
+
+/**
+ * Data of commands that one NVMe queue has under way; further reads, and writes that did not bring their data
+ * along, wait for it. Sixteen of the largest requests keep any device busy.
+ */
+export const nvmeQueueDataBytesMax = 16 * mebibyteBytes;
+
+/** The same for all queues together. Beyond it, each queue still has one command under way. */
+export const nvmeTargetDataBytesMax = 512 * mebibyteBytes;
+
+/** Entries of an NVMe queue, less one: MQES. Linux asks for 128 entries. */
+export const nvmeQueueEntriesMax = 127;
+
+/** Asynchronous event requests that a controller holds, less one: AERL. SPDK's initiator sends up to 8, Linux one. */
+export const nvmeEventRequestsMax = 4;
+
+/** I/O queues of one controller. Linux asks for one per processor and makes do with fewer. */
+export const nvmeIoQueuesMax = 16;
+
+/**
+ * Controllers of a target: every node of a large cluster with several paths. A host that finds no room is told to
+ * try again.
+ */
+export const nvmeControllersMax = 2048;
+
+/** Connections of all NVMe hosts: as many as a process should have sockets. */
+export const nvmeConnectionsMax = 8192;
+
 /** Path of a unix socket (`sockaddr_un`, one byte less than its 108 for the end mark). */
 export const socketPathBytesMax = 107;
 
