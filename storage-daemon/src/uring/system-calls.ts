@@ -1,0 +1,116 @@
+/**
+ * The system calls that Node.js has no function for, through libc. Results are as the kernel gives them: a
+ * negative number is an error's.
+ *
+ * Addresses are JavaScript numbers: those of a process are below 2^47, so a double holds them exactly.
+ */
+import { endianness } from 'node:os';
+
+import { assert } from '@varve/common/assert';
+import koffi from 'koffi';
+
+import { systemCall } from './kernel-abi.ts';
+
+assert(endianness() === 'LE', 'io_uring is supported on little-endian machines only');
+
+const libc = koffi.load(null);
+const setupFunction = libc.func('int64_t syscall(int64_t number, uint32_t entries, void *params)');
+// Words and not pointers: nothing is converted in the one call of the hot path.
+const enterFunction = libc.func(
+  'int64_t syscall(int64_t number, int64_t fd, int64_t toSubmit, int64_t minComplete, int64_t flags, ' +
+    'int64_t argument, int64_t argumentBytes)',
+);
+const mmapFunction = libc.func(
+  'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
+);
+const munmapFunction = libc.func('int munmap(int64_t address, int64_t length)');
+const mlockFunction = libc.func('int mlock(int64_t address, int64_t length)');
+const prctlFunction = libc.func(
+  'int prctl(int option, int64_t a, int64_t b, int64_t c, int64_t d)',
+);
+
+/** Arguments of `io_uring_enter` that stay the same between calls. */
+export interface EnterArgument {
+  /** Of the wait argument. */
+  readonly address: number;
+  readonly sizeBytes: number;
+}
+
+/** What a ring asks of the kernel; tests put failures in between. */
+export interface RingSystemCalls {
+  /** Answers the ring's file descriptor; `parameters` is `struct io_uring_params`. */
+  readonly setup: (entries: number, parameters: Uint32Array) => number;
+  readonly enter: (
+    fd: number,
+    counts: EnterCounts,
+    flags: number,
+    argument: EnterArgument,
+  ) => number;
+}
+
+/** How many entries to take and how many completions to wait for; one object is reused for all calls. */
+export interface EnterCounts {
+  toSubmit: number;
+  minComplete: number;
+}
+
+/** The kernel itself. */
+export const ringSystemCalls: RingSystemCalls = {
+  setup: (entries, parameters) =>
+    check(setupFunction(systemCall.ioUringSetup, entries, parameters)),
+  enter: (fd, { toSubmit, minComplete }, flags, { address, sizeBytes }) => {
+    const result: unknown = enterFunction(
+      systemCall.ioUringEnter,
+      fd,
+      toSubmit,
+      minComplete,
+      flags,
+      address,
+      sizeBytes,
+    );
+    return check(result);
+  },
+};
+
+/** Maps `lengthBytes`; answers the address. `fd` is -1 for memory that is no file's. */
+export function mapMemory(
+  lengthBytes: number,
+  protectionAndFlags: { readonly protection: number; readonly flags: number },
+  fd: number,
+  offsetBytes: number,
+): number {
+  const { protection, flags } = protectionAndFlags;
+  return check(mmapFunction(0, lengthBytes, protection, flags, fd, offsetBytes));
+}
+
+/** Ends a mapping. */
+export function unmapMemory(address: number, lengthBytes: number): number {
+  return check(munmapFunction(address, lengthBytes));
+}
+
+/** Keeps memory from being swapped out. */
+export function lockMemory(address: number, lengthBytes: number): number {
+  return check(mlockFunction(address, lengthBytes));
+}
+
+/** `prctl(2)` with one argument. */
+export function controlProcess(option: number, value: number): number {
+  return check(prctlFunction(option, value, 0, 0, 0));
+}
+
+/** Memory at an address as an ArrayBuffer. At most one for each mapping: V8 wants them disjoint. */
+export function viewMemory(address: number, lengthBytes: number): ArrayBuffer {
+  return koffi.view(BigInt(address), lengthBytes);
+}
+
+/** The name of an error, e.g. `EPERM`; takes both signs. */
+export function errorName(errorNumber: number): string {
+  const positive = Math.abs(errorNumber);
+  const found = Object.entries(koffi.os.errno).find(([, value]) => value === positive);
+  return found?.[0] ?? `errno ${positive}`;
+}
+
+function check(result: unknown): number {
+  const value = Number(result);
+  return value === -1 ? -koffi.errno() : value;
+}
