@@ -163,3 +163,9 @@ export const socketPathBytesMax = 107;
  * of the reactor for a Diffie-Hellman key.
  */
 export const dhchapNegotiationsMax = 3;
+
+/**
+ * Time whose rate a limited volume may use up at once after a pause: enough for a client that submits in batches, too
+ * little to disturb others.
+ */
+export const limitBurstMs = 100;

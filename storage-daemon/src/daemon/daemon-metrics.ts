@@ -43,6 +43,8 @@ export class DaemonMetrics {
   readonly #store = new Map<keyof StoreCounters, Counter<'pool'>>();
   readonly #exportRequests: Counter<'kind' | 'operation' | 'result'>;
   readonly #exportBytes: Counter<'kind' | 'operation'>;
+  readonly #throttledRequests: Counter;
+  readonly #throttledSeconds: Counter;
 
   constructor(version: string) {
     const registers = [this.#registry];
@@ -81,6 +83,8 @@ export class DaemonMetrics {
     const requestLabels: ('kind' | 'operation' | 'result')[] = ['kind', 'operation', 'result'];
     this.#exportRequests = counter('export_requests', 'Requests of clients', requestLabels);
     this.#exportBytes = counter('export_bytes', 'Bytes of clients', ['kind', 'operation']);
+    this.#throttledRequests = counter('throttled_requests', 'Requests that limits held back');
+    this.#throttledSeconds = counter('throttled_seconds', 'Time that limits held requests back');
   }
 
   /** Content type of a scrape. */
@@ -113,6 +117,8 @@ export class DaemonMetrics {
       for (const [key, counter] of this.#store) setCounter(counter, { pool }, store[key]);
     }
     this.#setExports(counters);
+    setCounter(this.#throttledRequests, {}, counters.throttle.count);
+    setCounter(this.#throttledSeconds, {}, counters.throttle.seconds);
     return this.#registry.metrics();
   }
 

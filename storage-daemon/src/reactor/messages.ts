@@ -16,6 +16,7 @@ import type { PutSnapshot, Snapshot } from '@varve/contract/snapshot';
 import type { PatchVolume, PutVolume, Volume } from '@varve/contract/volume';
 
 import type { NodeKind, StoreCounters } from '../store/store-api.ts';
+import type { ThrottleCounts } from '../volume/io-limiter.ts';
 import type { OperationStatistics, VolumeOperation } from '../volume/statistics.ts';
 
 /** Where NBD clients may connect. Only this machine's own addresses: NBD here is without TLS. */
@@ -68,6 +69,8 @@ export interface ReactorCounters {
   readonly connections: number;
   /** Requests on exports since the start. */
   readonly io: Readonly<Record<NodeKind, Readonly<Record<VolumeOperation, OperationStatistics>>>>;
+  /** Requests that limits of volumes have held back since the start. */
+  readonly throttle: ThrottleCounts;
   /** Seconds that this thread was busy since its start. */
   readonly busySeconds: number;
 }

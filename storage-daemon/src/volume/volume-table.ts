@@ -7,6 +7,7 @@
  */
 import type { NodeIo, NodeKind, NodeName } from '../store/store-api.ts';
 import { blockSizeBytes } from '../units.ts';
+import type { ThrottleCounts, VolumeLimits } from './io-limiter.ts';
 import { VolumeStatistics } from './statistics.ts';
 import { Volume } from './volume.ts';
 import { VolumeTableError } from './volume-table-error.ts';
@@ -15,6 +16,8 @@ import { VolumeTableError } from './volume-table-error.ts';
 export interface NodeSource {
   readonly sizeBlocks: number;
   openIo(): NodeIo;
+  /** Read when the node is opened; changes are told by `VolumeTable.setLimits`. Absent: there are none. */
+  readLimits?(): VolumeLimits;
 }
 
 /** Where nodes are found: all open pools of this thread. */
@@ -65,6 +68,8 @@ export class VolumeTable {
   readonly #closing = new Set<OpenNode>();
   readonly #reserved = new Map<string, string>();
   #stopReason: string | undefined;
+  #hasLimits = true;
+  #closedThrottle: ThrottleCounts = { count: 0, seconds: 0 };
   readonly #closedStatistics: Record<NodeKind, VolumeStatistics> = {
     volume: new VolumeStatistics(),
     snapshot: new VolumeStatistics(),
@@ -127,6 +132,27 @@ export class VolumeTable {
     return sum;
   }
 
+  /** Requests that limits have held back, on all nodes, closed ones included. */
+  get throttleCounts(): ThrottleCounts {
+    let { count, seconds } = this.#closedThrottle;
+    for (const { volume } of [...this.#open.values(), ...this.#closing]) {
+      count += volume.throttleCounts.count;
+      seconds += volume.throttleCounts.seconds;
+    }
+    return { count, seconds };
+  }
+
+  /** The limits of a node have changed: if it is open, they count at once. */
+  setLimits(node: NodeName, limits: VolumeLimits): void {
+    if (this.#hasLimits) this.#open.get(keyOf(node))?.volume.setLimits(limits);
+  }
+
+  /** From now on nothing is held back: the daemon stops, and what clients have sent is to be done first. */
+  liftLimits(): void {
+    this.#hasLimits = false;
+    for (const { volume } of this.#open.values()) volume.setLimits({});
+  }
+
   /**
    * Takes a node for the caller alone; resolves when its I/O is the store's again. `reason` is told to
    * whoever tries to open it.
@@ -165,6 +191,7 @@ export class VolumeTable {
     if (!source) throw new VolumeTableError('not-found', `Open ${key}: there is none`);
     const dependencies = { io: source.openIo(), clockMs: this.#clockMs };
     const volume = new Volume({ label: key }, dependencies);
+    if (this.#hasLimits) volume.setLimits(source.readLimits?.() ?? {});
     const open: OpenNode = { kind: node.kind, volume, users: new Set() };
     this.#open.set(key, open);
     return open;
@@ -185,6 +212,11 @@ export class VolumeTable {
     await volume.close(reason);
     this.#closing.delete(open);
     this.#closedStatistics[kind].add(volume.statistics);
+    const { count, seconds } = volume.throttleCounts;
+    this.#closedThrottle = {
+      count: this.#closedThrottle.count + count,
+      seconds: this.#closedThrottle.seconds + seconds,
+    };
   }
 
   async #allClosed(isMeant: (node: OpenNode) => boolean): Promise<void> {

@@ -318,3 +318,51 @@ describe('Volume', () => {
     expect(counts.read.buckets.reduce((sum, count) => sum + count)).toBe(2);
   });
 });
+
+describe('limits', () => {
+  /** The clock stands still: without help, only what a burst allows gets through. */
+  async function limitedVolume(): Promise<{ volume: Volume; answered: () => number }> {
+    const store = await newStore();
+    const volume = new Volume({ label: 'volume/v' }, { io: store.openIo(node), clockMs: () => 0 });
+    volume.setLimits({ writeIops: 1, readIops: 1 });
+    let count = 0;
+    const done: VolumeCompletion = (error) => {
+      expect(error).toBeNull();
+      count++;
+    };
+    for (let index = 0; index < 4; index++) {
+      volume.write(index * 4096, new Uint8Array(4096).fill(index + 1), false, done);
+      volume.read(0, new Uint8Array(4096), done);
+      volume.discard(8 * 4096, 4096, false, done);
+      volume.writeZeroes(9 * 4096, 4096, { fua: false, keepAllocated: false }, done);
+    }
+    return { volume, answered: () => count };
+  }
+
+  test('hold back reads and changes, and never a flush', async () => {
+    const { volume, answered } = await limitedVolume();
+    expect(await answer((done) => volume.flush(done))).toBeNull();
+    expect([answered(), volume.inFlightCount]).toEqual([2, 14]);
+    await volume.close('the test ends');
+  });
+
+  test('let everything go when the volume closes', async () => {
+    const { volume, answered } = await limitedVolume();
+    await volume.close('it is closed');
+    expect([answered(), volume.inFlightCount]).toEqual([16, 0]);
+    expect(volume.throttleCounts.count).toBe(14);
+  });
+
+  test('that are taken away let go what waits, and later requests pass unseen', async () => {
+    const { volume, answered } = await limitedVolume();
+    volume.setLimits({});
+    for (const fill of [8, 9]) {
+      const bytes = new Uint8Array(4096).fill(fill);
+      expect(await answer((done) => volume.write(0, bytes, false, done))).toBeNull();
+    }
+    expect([answered(), volume.inFlightCount]).toEqual([16, 0]);
+    expect(volume.throttleCounts.count).toBe(14);
+    expect((await content(volume)).subarray(4095, 4097)).toEqual(Uint8Array.of(9, 2));
+    await volume.close('the test ends');
+  });
+});

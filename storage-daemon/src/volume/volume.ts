@@ -11,6 +11,7 @@ import type { AllocationExtent, IoCompletion, NodeIo } from '../store/store-api.
 import { StoreError } from '../store/store-error.ts';
 import { blockSizeBytes } from '../units.ts';
 import { ByteIo, type ZeroOptions } from './byte-io.ts';
+import { IoLimiter, startNodeTimer, type ThrottleCounts, type VolumeLimits } from './io-limiter.ts';
 import { type VolumeOperation, VolumeStatistics } from './statistics.ts';
 import { VolumeError, type VolumeErrorKind } from './volume-error.ts';
 
@@ -62,6 +63,9 @@ export class Volume {
   #state: State = { name: 'open' };
   #closed: Promise<void> | undefined;
   #inFlightCount = 0;
+  #limiter: IoLimiter | undefined;
+  /** False: requests do not pass the limiter, if there ever was one. */
+  #isLimited = false;
 
   constructor({ label }: { label: string }, { io, clockMs }: VolumeDependencies) {
     this.label = label;
@@ -84,18 +88,42 @@ export class Volume {
     return this.#inFlightCount;
   }
 
+  /** Requests that its limits have held back. */
+  get throttleCounts(): ThrottleCounts {
+    return this.#limiter?.counts ?? { count: 0, seconds: 0 };
+  }
+
+  /** Holds reads and writes back to these rates from now on, those that wait already included. */
+  setLimits(limits: VolumeLimits): void {
+    this.#isLimited = this.#state.name === 'open' && !IoLimiter.isUnlimited(limits);
+    if (this.#isLimited) {
+      const dependencies = { clockMs: this.#clockMs, startTimer: startNodeTimer };
+      this.#limiter ??= new IoLimiter(limits, dependencies);
+    }
+    this.#limiter?.setLimits(this.#isLimited ? limits : {});
+  }
+
   /** Reads any bytes. */
   read(offsetBytes: number, target: Uint8Array, done: VolumeCompletion): void {
     const request: Request = { operation: 'read', offsetBytes, lengthBytes: target.length };
     if (!this.#admit(request, done)) return;
-    this.#bytes.read(offsetBytes, target, this.#begin(request, done));
+    const completed = this.#begin(request, done);
+    if (!this.#isLimited) this.#bytes.read(offsetBytes, target, completed);
+    else {
+      this.#limiter?.read(target.length, () => this.#bytes.read(offsetBytes, target, completed));
+    }
   }
 
   /** Writes any bytes; with `fua` they are durable at completion. */
   write(offsetBytes: number, source: Uint8Array, fua: boolean, done: VolumeCompletion): void {
     const request: Request = { operation: 'write', offsetBytes, lengthBytes: source.length };
     if (!this.#admit(request, done)) return;
-    this.#bytes.write(offsetBytes, source, fua, this.#begin(request, done));
+    const completed = this.#begin(request, done);
+    if (!this.#isLimited) this.#bytes.write(offsetBytes, source, fua, completed);
+    else {
+      const start = (): void => this.#bytes.write(offsetBytes, source, fua, completed);
+      this.#limiter?.write(source.length, start);
+    }
   }
 
   /** Makes exactly these bytes read as zeros. */
@@ -107,14 +135,23 @@ export class Volume {
   ): void {
     const request: Request = { operation: 'writeZeroes', offsetBytes, lengthBytes };
     if (!this.#admit(request, done)) return;
-    this.#bytes.writeZeroes(offsetBytes, lengthBytes, options, this.#begin(request, done));
+    const completed = this.#begin(request, done);
+    const start = (): void => {
+      this.#bytes.writeZeroes(offsetBytes, lengthBytes, options, completed);
+    };
+    // Zeros that stay allocated are written out, like any bytes.
+    if (this.#isLimited) this.#limiter?.write(options.keepAllocated ? lengthBytes : 0, start);
+    else start();
   }
 
   /** Gives back the whole blocks inside the range; the bytes around them keep their content. */
   discard(offsetBytes: number, lengthBytes: number, fua: boolean, done: VolumeCompletion): void {
     const request: Request = { operation: 'discard', offsetBytes, lengthBytes };
     if (!this.#admit(request, done)) return;
-    this.#bytes.discard(offsetBytes, lengthBytes, fua, this.#begin(request, done));
+    const completed = this.#begin(request, done);
+    const start = (): void => this.#bytes.discard(offsetBytes, lengthBytes, fua, completed);
+    if (this.#isLimited) this.#limiter?.write(0, start);
+    else start();
   }
 
   /** Makes durable everything that completed before, whoever asked for it. */
@@ -164,6 +201,8 @@ export class Volume {
   }
 
   async #drainAndClose(reason: string): Promise<void> {
+    // Nobody waits for a rate that nobody needs any more.
+    this.setLimits({});
     if (this.#inFlightCount > 0) {
       await new Promise<void>((drained) => {
         this.#state = { name: 'closing', reason, drained };

@@ -52,6 +52,7 @@ export function createOperations(
     },
     shutdown: async () => {
       spaceProgress.close();
+      shared.volumes.liftLimits();
       // Connections first: what they have sent is answered, then nothing changes the stores any more.
       await exports.close();
       await shared.volumes.closeAll('the daemon stops');
@@ -71,6 +72,7 @@ function readCounters(
       volume: volumes.statistics('volume').read(),
       snapshot: volumes.statistics('snapshot').read(),
     },
+    throttle: volumes.throttleCounts,
     busySeconds: performance.eventLoopUtilization().active / 1000,
   };
 }

@@ -283,3 +283,47 @@ describe('putRevert', () => {
     await expect(revert('r1', 'x')).rejects.toMatchObject({ kind: 'not-found', field: 'snapshot' });
   });
 });
+
+describe('limits', () => {
+  const isAnswered = (write: Promise<unknown>): Promise<boolean> =>
+    Promise.race([write.then(() => true), new Promise(setImmediate).then(() => false)]);
+
+  function open(): { readonly write: () => Promise<unknown>; readonly close: () => Promise<void> } {
+    const handle = control.volumes.open(
+      { kind: 'volume', name: 'a' },
+      { evicted: () => undefined },
+    );
+    const write = (): Promise<unknown> =>
+      new Promise((resolve) => handle.volume.write(0, new Uint8Array(4096), false, resolve));
+    return { write, close: () => handle.close() };
+  }
+
+  test('count when a volume is opened, and change while it is open', async () => {
+    await putVolume('a', { limits: { writeIops: 1 } });
+    const { write, close } = open();
+    expect(await write()).toBeNull();
+    const held = write();
+    expect(await isAnswered(held)).toBe(false);
+    await control.operations.patchVolume({ id: 'a', body: { labels: { app: 'db' } } });
+    expect(await isAnswered(held)).toBe(false);
+    await control.operations.patchVolume({ id: 'a', body: { limits: {} } });
+    expect(await held).toBeNull();
+    const body = { limits: { writeBytesPerSecond: 1 } };
+    expect(await control.operations.patchVolume({ id: 'a', body })).toMatchObject(body);
+    await write();
+    const heldAgain = write();
+    expect(await isAnswered(heldAgain)).toBe(false);
+    await close();
+    expect(await heldAgain).toBeNull();
+    const { throttle } = await control.operations.readCounters(undefined);
+    expect(throttle.count).toBe(2);
+  });
+
+  test('do not delay the end of the daemon', async () => {
+    await putVolume('a', { limits: { writeIops: 1 } });
+    const { write } = open();
+    const writes = [write(), write(), write()];
+    await control.operations.shutdown(undefined);
+    expect(await Promise.all(writes)).toEqual([null, null, null]);
+  });
+});

@@ -100,6 +100,7 @@ export class VolumeOperations {
       if (sizeBlocks > summary.sizeBlocks) after = await store.resize(id, sizeBlocks);
     }
     if (attributes !== summary.attributes) after = await store.setAttributes(summary, attributes);
+    if (body.limits) this.#dependencies.volumes.setLimits(summary, body.limits);
     if (after !== summary) {
       const object = formatExportName(summary);
       this.#dependencies.notices.event({ type: 'volume-changed', object, message: 'Changed.' });

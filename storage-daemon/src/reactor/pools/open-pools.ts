@@ -10,7 +10,9 @@ import { ProblemError } from '@varve/contract/problem';
 
 import type { NodeKind, NodeName, NodeSummary, Store } from '../../store/store-api.ts';
 import type { StoreEnvironment } from '../../store/store-environment.ts';
+import type { VolumeLimits } from '../../volume/io-limiter.ts';
 import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
+import { decodeVolumeAttributes } from '../control/object-attributes.ts';
 import type { PoolIdentity } from '../messages.ts';
 import { throwDeviceProblem } from './device-problem.ts';
 import { readPoolOf } from './device-signature.ts';
@@ -136,7 +138,11 @@ export class OpenPools {
         const found = this.find(node);
         if (!found) return undefined;
         const { store, summary } = found;
-        return { sizeBlocks: summary.sizeBlocks, openIo: () => store.openIo(node) };
+        return {
+          sizeBlocks: summary.sizeBlocks,
+          openIo: () => store.openIo(node),
+          readLimits: () => limitsOf(summary),
+        };
       },
       list: () => [...this.list('volume'), ...this.list('snapshot')].map(({ summary }) => summary),
     };
@@ -183,6 +189,11 @@ async function checkIdentity(
         `${found.uuid} instead of ${poolUuid}`,
     );
   }
+}
+
+/** Snapshots have no limits of their own. */
+function limitsOf({ kind, attributes }: NodeSummary): VolumeLimits {
+  return kind === 'volume' ? decodeVolumeAttributes(attributes).limits : {};
 }
 
 function closedPool(action: string, pool: string, reason: string): ProblemError {
