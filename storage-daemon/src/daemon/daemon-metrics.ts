@@ -26,6 +26,9 @@ const storeMetrics: Readonly<Record<keyof StoreCounters, readonly [name: string,
   deviceFlushes: ['device_flushes', 'Flushes sent to devices'],
   dataBlocksWritten: ['data_blocks_written', 'Data blocks of 4 KiB written'],
   dataBlocksRead: ['data_blocks_read', 'Data blocks of 4 KiB read'],
+  mapHits: ['map_hits', 'Operations that found all map pages that they needed in memory'],
+  mapMisses: ['map_misses', 'Map pages read from the devices'],
+  mapEvictions: ['map_evictions', 'Map pages that made room for others'],
 };
 
 /** Metrics of one daemon, in a registry of its own. */

@@ -5,6 +5,8 @@
  *
  * - clean: `pbn` holds these bytes. dirty: `pbn` is 0, or the page that the next checkpoint supersedes.
  * - freed: `pbn` is 0 and it is not dirty. Only the map of a dying node may still name such a page, and never reads it.
+ * - evicted: it was clean, and its content was given up. Links to it may be left; whoever follows one finds that out,
+ *   takes `pbn` and `crc` from it and looks for the page anew.
  * - A frame with a dirty child is dirty. A dirty frame belongs to the one node that may change it, or is frozen by
  *   snapshots.
  */
@@ -28,22 +30,29 @@ interface FrameState {
   readonly level: number;
   /** Position among the pages of its level. */
   readonly index: number;
+  isEvicted: boolean;
+  /** Passes of the clock's hand that it outlives; each use gives it back all. */
+  chances: number;
+  /** Operations that wait with it in hand, and checkpoints that write it: it is not evicted. */
+  holdCount: number;
+  /** Where the clock has it; -1 if it is not there. */
+  clockIndex: number;
 }
 
 /** A page of pointers. */
 export interface TableFrame extends FrameState {
   readonly kind: 'table';
-  readonly pointers: TablePointers;
+  pointers: TablePointers;
   /** Resident children. */
-  readonly children: (MapFrame | undefined)[];
+  children: (MapFrame | undefined)[];
 }
 
 /** A leaf. */
 export interface LeafFrame extends FrameState {
   readonly kind: 'leaf';
-  readonly leaf: MapLeaf;
+  leaf: MapLeaf;
   /** Resident extension pages. */
-  readonly extensions: (ExtensionFrame | undefined)[];
+  extensions: (ExtensionFrame | undefined)[];
   /** Number of the last record that changed it: FUA asks whether its mapping is durable. */
   lastRecord: number;
 }
@@ -51,16 +60,21 @@ export interface LeafFrame extends FrameState {
 /** A page of split records of a leaf. */
 export interface ExtensionFrame extends FrameState {
   readonly kind: 'extension';
-  readonly records: (SplitRecord | undefined)[];
+  records: (SplitRecord | undefined)[];
 }
 
 /** Any page of a map. */
 export type MapFrame = TableFrame | LeafFrame | ExtensionFrame;
 
 /** Where a frame stands. */
-export type FramePlace = Pick<FrameState, 'family' | 'level' | 'index'>;
+export type FramePlace = Readonly<Pick<FrameState, 'family' | 'level' | 'index'>>;
 
-const unwritten = { pbn: 0, crc: 0, isDirty: true } as const;
+/** How a frame begins that no clock has seen. */
+export const newResidence = { isEvicted: false, chances: 0, holdCount: 0, clockIndex: -1 } as const;
+const unwritten = { ...newResidence, pbn: 0, crc: 0, isDirty: true } as const;
+/** What evicted frames share: never looked at. */
+const noLeaf = emptyLeaf();
+const noTable = emptyTable();
 
 /** A table without children. */
 export function newTableFrame(place: FramePlace): TableFrame {
@@ -76,6 +90,26 @@ export function newLeafFrame(place: FramePlace): LeafFrame {
 export function newExtensionFrame(place: FramePlace): ExtensionFrame {
   const records = Array.from({ length: extensionRecords }, () => undefined);
   return { ...unwritten, ...place, kind: 'extension', records };
+}
+
+/** Gives up the content of a clean frame. What links to it is found out by whoever follows the link. */
+export function dropContent(frame: MapFrame): void {
+  frame.isEvicted = true;
+  switch (frame.kind) {
+    case 'table':
+      frame.pointers = noTable;
+      frame.children = [];
+      return;
+    case 'leaf':
+      frame.leaf = noLeaf;
+      frame.extensions = [];
+      return;
+    case 'extension':
+      frame.records = [];
+      return;
+    default:
+      assertNever(frame, 'map frame');
+  }
 }
 
 /** An independent, unwritten copy with the same content and children. */

@@ -52,26 +52,32 @@ export class MapResidency {
   attachRoot(node: MappedNode): MapFrame | MissingPage | undefined {
     const { root } = node;
     if (isEmptyRoot(root)) return undefined;
-    if (root.frame) return root.frame;
-    const frame = this.#pages.get(root.pbn);
-    if (!frame) {
-      const place = { family: node.family, level: node.level, index: 0 };
-      return { kind: node.level === 0 ? 'leaf' : 'table', pointer: { ...root }, place };
-    }
-    node.root = { ...root, frame };
-    return frame;
+    const linked = root.frame;
+    if (linked && !linked.isEvicted) return use(linked);
+    const { pbn, crc } = linked ?? root;
+    const pointer = { pbn, crc, birth: root.birth };
+    const frame = this.#pages.get(pbn);
+    node.root = { ...pointer, frame };
+    if (frame) return use(frame);
+    const place = { family: node.family, level: node.level, index: 0 };
+    return { kind: node.level === 0 ? 'leaf' : 'table', pointer, place };
   }
 
   /** The child's frame, what is missing for it, or undefined if there is no child. */
   attachChild(table: TableFrame, position: number): MapFrame | MissingPage | undefined {
     const child = table.children[position];
-    if (child) return child;
+    if (child && !child.isEvicted) return use(child);
+    if (child) {
+      table.pointers.pbn[position] = child.pbn;
+      table.pointers.crc[position] = child.crc;
+      table.children[position] = undefined;
+    }
     const pbn = table.pointers.pbn[position]!;
     if (pbn === 0) return undefined;
     const frame = this.#pages.get(pbn);
     if (frame) {
       table.children[position] = frame;
-      return frame;
+      return use(frame);
     }
     const level = table.level - 1;
     const index = table.index * this.#geometry.tableFanOut + position;
@@ -86,12 +92,17 @@ export class MapResidency {
   attachExtension(leaf: LeafFrame, page: number): ExtensionFrame | MissingPage | undefined {
     if (!hasExtension(leaf, page)) return undefined;
     const extension = leaf.extensions[page];
-    if (extension) return extension;
+    if (extension && !extension.isEvicted) return use(extension);
+    if (extension) {
+      leaf.leaf.extPbn[page] = extension.pbn;
+      leaf.leaf.extCrc[page] = extension.crc;
+      leaf.extensions[page] = undefined;
+    }
     const pbn = leaf.leaf.extPbn[page]!;
     const frame = this.#pages.get(pbn);
     if (frame?.kind === 'extension') {
       leaf.extensions[page] = frame;
-      return frame;
+      return use(frame);
     }
     const pointer = { pbn, crc: leaf.leaf.extCrc[page]!, birth: leaf.leaf.extBirth[page]! };
     const { family, level, index } = leaf;
@@ -171,6 +182,15 @@ export class MapResidency {
     }
     return undefined;
   }
+}
+
+/** Tables are small, and each look-up needs them: they go last. */
+const tableChances = 3;
+
+/** The clock's hand spares what was used since it came by. */
+function use<F extends MapFrame>(frame: F): F {
+  frame.chances = frame.kind === 'table' ? tableChances : 1;
+  return frame;
 }
 
 function hasUnmappedCluster(leaf: LeafFrame, first: number, last: number): boolean {

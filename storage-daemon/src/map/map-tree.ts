@@ -378,6 +378,6 @@ function freeSplitIndex(leaf: LeafFrame): number {
 }
 
 function resident<F extends MapFrame>(frame: F | undefined): F {
-  assert(frame !== undefined, 'a page of the map is not resident');
+  assert(frame?.isEvicted === false, 'a page of the map is not resident');
   return frame;
 }

@@ -11,7 +11,7 @@ import type { PoolGeometry } from '../format/superblock.ts';
 import { clusterSizeBlocks } from '../units.ts';
 import { extensionPlace, type LeafFrame, type MapFrame, type TableFrame } from './map-frame.ts';
 import type { MissingPage, MapResidency } from './map-residency.ts';
-import { emptyRoot, type MappedNode } from './map-root.ts';
+import { emptyRoot, isEmptyRoot, type MappedNode } from './map-root.ts';
 import { removeChild, splitOf, type MappedBlock } from './map-tree.ts';
 
 /** The end of every map. */
@@ -60,7 +60,8 @@ export class MapWalk {
   /** Frees the node's own blocks and pages from its cursor up to `cursor`; everything needed is resident. */
   apply(node: WalkedNode, cursor: number, hooks: WalkHooks): void {
     const { root, walkBound } = node;
-    if (!root.frame || root.birth <= walkBound) return;
+    if (isEmptyRoot(root) || root.birth <= walkBound) return;
+    assert(root.frame?.isEvicted === false, 'the top of a walked map is not resident');
     const end = effectiveEnd(node, cursor);
     if (this.#free(node, root.frame, { end, hooks })) node.root = emptyRoot;
   }
@@ -114,7 +115,7 @@ export class MapWalk {
     assert(frame.kind === 'table', 'a walk meets tables and leaves');
     for (const position of this.#ownPositions(node, frame, end)) {
       const child = frame.children[position];
-      assert(child !== undefined, 'a page of a walked map is not resident');
+      assert(child?.isEvicted === false, 'a page of a walked map is not resident');
       if (this.#free(node, child, step)) removeChild(frame, position);
     }
     if (this.#endOf(frame) > end) return false;

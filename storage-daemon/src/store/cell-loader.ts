@@ -18,10 +18,9 @@ import { decodeGroupListPage, groupEntriesPerPage, type GroupEntry } from '../fo
 import type { MetadataPointer } from '../format/metadata-pointer.ts';
 import { PageType } from '../format/page-header.ts';
 import { bitmapSlots } from '../format/pool-layout.ts';
-import type { PoolGeometry } from '../format/superblock.ts';
 import type { ReadPage } from '../map/map-pages.ts';
 import { DeadList } from '../reclaim/dead-list.ts';
-import { CellState } from './cell-state.ts';
+import { CellState, type CellOptions } from './cell-state.ts';
 import type { CellTables } from './checkpoint/checkpoint-image.ts';
 import { PageSource, forEachConcurrently } from './checkpoint/page-source.ts';
 import { PageTable } from './checkpoint/page-table.ts';
@@ -42,10 +41,7 @@ export interface LoadedCell {
 }
 
 /** A cell that holds nothing: what a root is loaded into, and what format begins with. */
-export function createEmptyCell(
-  options: { cell: number; geometry: PoolGeometry },
-  dependencies: LoadDependencies,
-): LoadedCell {
+export function createEmptyCell(options: CellOptions, dependencies: LoadDependencies): LoadedCell {
   const { cell, geometry } = options;
   const table = { cell, fanOut: geometry.tableFanOut };
   return {
@@ -60,10 +56,10 @@ export function createEmptyCell(
 /** Loads a cell. @throws StoreError `data-loss` for anything that is not as its checksum or the format says */
 export async function loadCell(
   root: CellRoot,
-  geometry: PoolGeometry,
+  options: CellOptions,
   dependencies: LoadDependencies,
 ): Promise<LoadedCell> {
-  const loaded = createEmptyCell({ cell: root.cell, geometry }, dependencies);
+  const loaded = createEmptyCell(options, dependencies);
   const source = new PageSource(root, dependencies);
   await loadGroups(root, loaded, { source, owners: dependencies.owners });
   await loadCatalog(root, loaded, source);

@@ -19,6 +19,7 @@ import { Checkpointer } from './checkpoint/checkpointer.ts';
 import { loadCell, type LoadedCell } from './cell-loader.ts';
 import type { CellState } from './cell-state.ts';
 import { createPageReader, forEachConcurrently } from './checkpoint/page-source.ts';
+import { mapPagesOfCell } from './map-budget.ts';
 import { ioFailure, type PoolDevices } from './pool-devices.ts';
 import { RecordResidency } from './record-residency.ts';
 import type { OpenOptions } from './store-api.ts';
@@ -107,7 +108,13 @@ export class RecoveredCell {
       newest.every((copy) => copy.copyNumber !== copyNumber),
     );
     const scan = { ...found, openGeneration };
-    const loaded = await loadCell(root, superblock.geometry, { owners, tracker, readPage });
+    const mapPagesMax = mapPagesOfCell(superblock, options.open.mapMemoryBytes);
+    const { geometry } = superblock;
+    const loaded = await loadCell(
+      root,
+      { cell, geometry, mapPagesMax },
+      { owners, tracker, readPage },
+    );
     await replay(loaded, scan, readPage);
     return new RecoveredCell(options, dependencies, {
       tracker,
@@ -241,6 +248,7 @@ export class RecoveredCell {
       durableRecord: state.recordNumber,
       durableCheckpoint: root.checkpoint,
     });
+    state.pages.release(root.frames);
     const position = { ...this.#position(end), start, rootGeneration: root.generation };
     return { position, recordAtCut: state.recordNumber };
   }
@@ -328,7 +336,7 @@ async function replay(loaded: LoadedCell, scan: JournalScan, readPage: ReadPage)
   await prefetch(state, blocks.flat(), residency);
   for (const records of blocks) {
     for (const record of records) {
-      await residency.ensured(record);
+      for (let wait = residency.ensured(record); wait; wait = residency.ensured(record)) await wait;
       state.apply(record);
       // Every record that is replayed is durable: what it freed may be used by the next one, as it was.
       state.allocator.releaseQuarantine({

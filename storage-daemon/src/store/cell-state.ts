@@ -32,6 +32,8 @@ import { TreeNode } from './tree-node.ts';
 export interface CellOptions {
   readonly cell: number;
   readonly geometry: PoolGeometry;
+  /** Most pages of maps in memory. */
+  readonly mapPagesMax: number;
 }
 
 /** Pages that an entry of a dead list adds to a checkpoint at most: 12 bytes in a directory, 8 in a full page. */
@@ -85,10 +87,11 @@ export class CellState {
     this.#owners = dependencies.owners;
     this.allocator = new CellAllocator(geometry, dependencies);
     this.pages = new MapPages(
-      { cell },
+      { cell, pagesMax: options.mapPagesMax },
       {
         readPage: dependencies.readPage,
         isAllocated: (pbn) => this.allocator.isAllocated(pbn),
+        dirtyCount: () => this.dirtyFrames.size,
       },
     );
     this.residency = new MapResidency({ geometry }, { pages: this.pages });
@@ -217,6 +220,7 @@ export class CellState {
     // The block still holds the older page: whoever loads it must not get this one.
     if (frame.pbn !== 0) this.pages.forget(frame.pbn);
     this.dirtyFrames.add(frame);
+    this.pages.countDirtied();
   }
 
   #freeFrame(frame: MapFrame): void {

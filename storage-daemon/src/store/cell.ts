@@ -33,6 +33,10 @@ const checkpointRingShare = 0.75;
 const waitRingShare = 0.9;
 /** Dirty map pages at which a checkpoint starts: bounds how long its cut takes. */
 const dirtyFramesMax = 4096;
+/** They may take this share of the memory of maps, */
+const dirtyShareMax = 0.25;
+/** but so many always: a checkpoint for fewer costs more than it brings. */
+const dirtyFramesMin = 64;
 const defaultJournalTimerMs = 100;
 const defaultCheckpointIntervalMs = 30_000;
 const defaultCheckpointRecords = 500_000;
@@ -320,11 +324,12 @@ export class Cell {
 
   #considerCheckpoint(): void {
     if (this.#checkpointing || this.#failure || this.#isStopped) return;
-    const { recordNumber, dirtyFrames } = this.state;
+    const { recordNumber, dirtyFrames, pages } = this.state;
     const recordsMax = this.#options.open.checkpointRecords ?? defaultCheckpointRecords;
+    const shareMax = Math.max(dirtyFramesMin, pages.pagesMax * dirtyShareMax);
     const isDue =
       recordNumber - this.#recordAtCut >= recordsMax ||
-      dirtyFrames.size > Math.min(dirtyFramesMax, this.space.reserveBlocks / 2);
+      dirtyFrames.size > Math.min(dirtyFramesMax, shareMax, this.space.reserveBlocks / 2);
     // A ring may be full without any record: of the fences of many openings.
     const isRingShort = this.journal.usedShare >= checkpointRingShare;
     if (isRingShort || (isDue && recordNumber > this.#recordAtCut)) void this.#startCheckpoint();
@@ -356,6 +361,8 @@ export class Cell {
       this.#durableCheckpoint = root.checkpoint;
       this.journal.rootDurable(root);
       this.#releaseQuarantine();
+      // Not before: a leaf knows which record mapped its blocks, and FUA asks whether that is durable.
+      this.state.pages.release(root.frames);
     } catch (error) {
       // A cut that broke off has left half of its state changed: nothing may build on it.
       this.failAll((error as Error).message, error);

@@ -130,7 +130,7 @@ async function writeFirstRoot(
   const { geometry, poolUuid } = superblock;
   const tracker = new IoTracker();
   const readPage = createPageReader(cell, { devices: pool, tracker });
-  const loaded = createEmptyCell({ cell, geometry }, { owners, tracker, readPage });
+  const loaded = createEmptyCell({ cell, geometry, mapPagesMax: 0 }, { owners, tracker, readPage });
   // The reserve lies in groups that the cell owns from the beginning.
   for (let count = 0; count < reserveGroups(geometry); count++) {
     loaded.state.apply({ op: 'groupGet', group: owners.claimAny(cell)! });

@@ -14,7 +14,7 @@ import { birthMax } from '../format/dead-list.ts';
 import { encodeText } from '../format/byte-fields.ts';
 import { catalogRecordsPerPage } from '../format/catalog-record.ts';
 import type { Superblock } from '../format/superblock.ts';
-import { volumeSizeBlocksMax } from '../units.ts';
+import { blocksToBytes, volumeSizeBlocksMax } from '../units.ts';
 import type { Cell } from './cell.ts';
 import { NodeNames, type NamedNode } from './node-names.ts';
 import { reclaimableTogether, spaceOfNode } from './node-space.ts';
@@ -257,6 +257,18 @@ export class PoolStore implements api.Store {
       deviceFlushes: this.#devices.flushCount,
       dataBlocksWritten: total((cell) => cell.dataBlocksWritten),
       dataBlocksRead: total((cell) => cell.dataBlocksRead),
+      mapHits: total(({ state }) => state.pages.counters.hits),
+      mapMisses: total(({ state }) => state.pages.counters.misses),
+      mapEvictions: total(({ state }) => state.pages.counters.evictions),
+    };
+  }
+
+  memory(): api.StoreMemory {
+    const total = (count: (cell: Cell) => number) =>
+      this.#cells.reduce((sum, cell) => sum + count(cell), 0);
+    return {
+      mapBudgetBytes: blocksToBytes(total(({ state }) => state.pages.pagesMax)),
+      mapResidentBytes: blocksToBytes(total(({ state }) => state.pages.counters.residentPages)),
     };
   }
 

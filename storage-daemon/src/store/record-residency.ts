@@ -3,6 +3,7 @@ import { assertNever } from '@varve/common/assert';
 
 import { decodeDeadPage } from '../format/dead-list.ts';
 import type { JournalRecord } from '../format/journal-record.ts';
+import type { MapFrame } from '../map/map-frame.ts';
 import type { ReadPage } from '../map/map-pages.ts';
 import type { MissingPage } from '../map/map-residency.ts';
 import type { MissingDeadPage } from '../reclaim/dead-sequence.ts';
@@ -13,6 +14,13 @@ import type { StoreError } from './store-error.ts';
 type ResidencyCompletion = (error: StoreError | null) => void;
 
 type Missing = MissingPage | MissingDeadPage;
+
+/** A search that loads pages. */
+interface Search {
+  readonly find: () => Missing | undefined;
+  readonly done: ResidencyCompletion;
+  readonly held: MapFrame[];
+}
 
 /** Finds and loads missing pages. */
 export class RecordResidency {
@@ -29,17 +37,17 @@ export class RecordResidency {
     this.ensureFound(() => this.#findFor(record), done);
   }
 
-  /** Loads until `find` finds nothing missing. */
+  /**
+   * Loads until `find` finds nothing missing. What it has found stays resident until `done` returns, and no longer:
+   * whoever goes on later has to look again.
+   */
   ensureFound(find: () => Missing | undefined, done: ResidencyCompletion): void {
     const missing = find();
-    if (!missing) {
+    if (missing) this.#loadAll({ find, done, held: [] }, missing);
+    else {
+      this.#state.pages.countHit();
       done(null);
-      return;
     }
-    this.#load(missing, (error) => {
-      if (error) done(error);
-      else this.ensureFound(find, done);
-    });
   }
 
   /** As `ensure`, as a promise. */
@@ -74,14 +82,34 @@ export class RecordResidency {
     }
   }
 
-  #load(missing: Missing, done: ResidencyCompletion): void {
+  /** What was loaded is held meanwhile, so that each page brings the search nearer to its end. */
+  #loadAll(search: Search, missing: Missing): void {
+    this.#load(missing, (error, frame) => {
+      if (frame) {
+        this.#state.pages.hold(frame);
+        search.held.push(frame);
+      }
+      const next = error ? undefined : search.find();
+      if (next) {
+        this.#loadAll(search, next);
+        return;
+      }
+      search.done(error);
+      this.#state.pages.release(search.held);
+    });
+  }
+
+  #load(
+    missing: Missing,
+    done: (error: StoreError | null, frame: MapFrame | undefined) => void,
+  ): void {
     if ('pointer' in missing) {
       this.#state.pages.load(missing, done);
       return;
     }
     this.#readPage(missing, (error, page) => {
       if (!error) missing.resolve(decodeDeadPage(page, missing.count));
-      done(error);
+      done(error, undefined);
     });
   }
 }

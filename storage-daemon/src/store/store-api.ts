@@ -50,6 +50,8 @@ export interface OpenOptions {
   readonly checkpointIntervalMs?: number;
   /** Records after which a checkpoint starts; default 500000. */
   readonly checkpointRecords?: number;
+  /** Bytes of pages of maps to keep in memory; default 512 MiB per TiB of the pool, at least 64 MiB. */
+  readonly mapMemoryBytes?: number;
 }
 
 /**
@@ -124,6 +126,20 @@ export interface StoreCounters {
   readonly deviceFlushes: number;
   readonly dataBlocksWritten: number;
   readonly dataBlocksRead: number;
+  /** Operations that found all pages of the map that they needed in memory. */
+  readonly mapHits: number;
+  /** Pages of maps that were read from the devices. */
+  readonly mapMisses: number;
+  /** Pages of maps that made room for others. */
+  readonly mapEvictions: number;
+}
+
+/** Memory that the maps of an open store use. */
+export interface StoreMemory {
+  /** What they may use. */
+  readonly mapBudgetBytes: number;
+  /** What they use: pages in memory, those to be written by the next checkpoint included. */
+  readonly mapResidentBytes: number;
 }
 
 /** Called exactly once per I/O; null means that all of it was done. */
@@ -223,6 +239,7 @@ export interface Store {
   /** What deleting these snapshots together frees, in blocks; changes nothing. */
   reclaimableBlocks(snapshots: readonly string[]): Promise<number>;
   counters(): StoreCounters;
+  memory(): StoreMemory;
 
   /** Opens block I/O; `not-found` if absent. */
   openIo(node: NodeName): NodeIo;

@@ -16,6 +16,7 @@ import type {
   NodeSummary,
   Store,
   StoreCounters,
+  StoreMemory,
   StoreSpace,
 } from '../store/store-api.ts';
 import { StoreError } from '../store/store-error.ts';
@@ -158,7 +159,14 @@ export class MemoryStore implements Store {
       deviceFlushes: 0,
       dataBlocksWritten: this.#pool.blocksWritten,
       dataBlocksRead: this.#pool.blocksRead,
+      mapHits: 0,
+      mapMisses: 0,
+      mapEvictions: 0,
     };
+  }
+
+  memory(): StoreMemory {
+    return { mapBudgetBytes: 0, mapResidentBytes: 0 };
   }
 
   openIo(name: NodeName): NodeIo {

@@ -20,6 +20,8 @@ const seedsPerProfile: Readonly<Record<string, number>> = {
   loops: 30,
   wide: 40,
   mass: 30,
+  paged: 40,
+  thrash: 20,
 };
 const timeoutMs = 15 * 60_000;
 

@@ -38,6 +38,8 @@ import type { PageTable } from './page-table.ts';
 export interface CheckpointImage {
   readonly root: CellRoot;
   readonly pages: readonly PlacedPage[];
+  /** Pages of maps among them: held in memory until the root is durable. */
+  readonly frames: readonly MapFrame[];
 }
 
 /** What the cut needs to know besides the state. */
@@ -73,7 +75,7 @@ export function cutCheckpoint(
 ): CheckpointImage {
   state.checkpointNumber++;
   const sink = new PageSink({ generation: options.rootGeneration }, { state });
-  placeFrames(state, sink);
+  const frames = placeFrames(state, sink);
   placeLists(state, sink);
   placeAttributes(state, sink);
   const catalog = placeCatalog(state, tables, sink);
@@ -96,11 +98,11 @@ export function cutCheckpoint(
     reservedBlocks: state.geometry.reserveBlocks,
     slackBlocks: 0,
   };
-  return { root, pages: sink.pages };
+  return { root, pages: sink.pages, frames };
 }
 
 /** Extensions before leaves, leaves before tables, lower tables before higher ones. */
-function placeFrames(state: CellState, sink: PageSink): void {
+function placeFrames(state: CellState, sink: PageSink): MapFrame[] {
   const rank = (frame: MapFrame) => (frame.kind === 'extension' ? -1 : frame.level);
   const frames = [...state.dirtyFrames].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
   for (const frame of frames) {
@@ -110,8 +112,10 @@ function placeFrames(state: CellState, sink: PageSink): void {
     frame.crc = crc;
     frame.isDirty = false;
     state.pages.add(frame);
+    state.pages.hold(frame);
   }
   state.dirtyFrames.clear();
+  return frames;
 }
 
 function encodeFrame(
@@ -146,6 +150,7 @@ function pointAtExtensions(leaf: LeafFrame): void {
     }
     leaf.leaf.extPbn[page] = extension.pbn;
     leaf.leaf.extCrc[page] = extension.crc;
+    if (extension.isEvicted) leaf.extensions[page] = undefined;
   }
 }
 
@@ -158,6 +163,7 @@ function pointAtChildren(table: TableFrame): void {
     }
     table.pointers.pbn[position] = child.pbn;
     table.pointers.crc[position] = child.crc;
+    if (child.isEvicted) table.children[position] = undefined;
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type JournalStart,
 } from '../../format/cell-root.ts';
 import { cellRootBlock } from '../../format/pool-layout.ts';
+import type { MapFrame } from '../../map/map-frame.ts';
 import { blockSizeBytes } from '../../units.ts';
 import type { CellState } from '../cell-state.ts';
 import { cutCheckpoint, type CellTables } from './checkpoint-image.ts';
@@ -25,6 +26,8 @@ export interface DurableRoot {
   readonly checkpoint: number;
   readonly cutRecord: number;
   readonly start: JournalStart;
+  /** Pages of maps that it has made durable: to be released once the cell knows. */
+  readonly frames: readonly MapFrame[];
 }
 
 /** What the checkpointer changes and where it writes. */
@@ -66,7 +69,7 @@ export class Checkpointer {
     const { openGeneration, start } = options;
     const generation = this.#rootGeneration + 1;
     const cutRecord = this.#state.recordNumber;
-    const { root, pages } = cutCheckpoint(this.#state, this.#tables, {
+    const { root, pages, frames } = cutCheckpoint(this.#state, this.#tables, {
       poolUuid: this.#poolUuid,
       rootGeneration: generation,
       openGeneration,
@@ -78,7 +81,7 @@ export class Checkpointer {
     await this.#writeRoot(root);
     this.#rootGeneration = generation;
     this.checkpoints++;
-    return { generation, checkpoint, cutRecord, start };
+    return { generation, checkpoint, cutRecord, start, frames };
   }
 
   async #writePages(pages: readonly PlacedPage[]): Promise<void> {

@@ -2,7 +2,6 @@
 import { spanBlocks } from '../../format/pool-layout.ts';
 import type { Cell } from '../cell.ts';
 import type { AllocationExtent } from '../store-api.ts';
-import type { StoreError } from '../store-error.ts';
 import type { TreeNode } from '../tree-node.ts';
 
 /** A question for extents. */
@@ -23,16 +22,14 @@ export async function findAllocation(
   const extents: AllocationExtent[] = [];
   for (let from = lbn; from < end;) {
     const part = await nextPart(cell, node, { from, end });
-    for (const extent of part.isHole
-      ? [hole(from, part.end)]
-      : partExtents(cell, node, { from, end: part.end })) {
+    for (const extent of part) {
       const last = extents.at(-1);
       if (last?.state === extent.state) {
         extents[extents.length - 1] = { ...last, blockCount: last.blockCount + extent.blockCount };
       } else if (extents.length === extentsMax) return extents;
       else extents.push(extent);
+      from += extent.blockCount;
     }
-    from = part.end;
   }
   return extents;
 }
@@ -41,30 +38,36 @@ function hole(from: number, end: number): AllocationExtent {
   return { lbn: from, blockCount: end - from, state: 'hole' };
 }
 
-/** Up to the next leaf a hole, else the rest of the leaf, loaded. */
-async function nextPart(
+/** Up to the next leaf a hole, else the rest of the leaf, looked at in the turn that has loaded it. */
+function nextPart(
   cell: Cell,
   node: TreeNode,
-  range: { from: number; end: number },
-): Promise<{ end: number; isHole: boolean }> {
+  { from, end }: { from: number; end: number },
+): Promise<AllocationExtent[]> {
   const { residency } = cell.state;
   const perLeaf = spanBlocks(cell.state.geometry, 0);
-  let part = { end: range.end, isHole: true };
-  const failure = await new Promise<StoreError | null>((resolve) => {
-    cell.residency.ensureFound(() => {
-      const next = residency.nextLeaf(node, range.from);
+  let holeEnd: number | undefined;
+  let leafEnd = end;
+  return new Promise((resolve, reject) => {
+    const find = () => {
+      holeEnd = end;
+      const next = residency.nextLeaf(node, from);
       if (next === undefined) return undefined;
       if (typeof next !== 'number') return next;
-      if (next > range.from) {
-        part = { end: Math.min(next, range.end), isHole: true };
+      if (next > from) {
+        holeEnd = Math.min(next, end);
         return undefined;
       }
-      part = { end: Math.min(next + perLeaf, range.end), isHole: false };
-      return residency.findMissing(node, range.from, part.end - range.from);
-    }, resolve);
+      holeEnd = undefined;
+      leafEnd = Math.min(next + perLeaf, end);
+      return residency.findMissing(node, from, leafEnd - from);
+    };
+    cell.residency.ensureFound(find, (failure) => {
+      if (failure) reject(failure);
+      else if (holeEnd !== undefined) resolve([hole(from, holeEnd)]);
+      else resolve(partExtents(cell, node, { from, end: leafEnd }));
+    });
   });
-  if (failure) throw failure;
-  return part;
 }
 
 function partExtents(

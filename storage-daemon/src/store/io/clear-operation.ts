@@ -21,6 +21,12 @@ export interface ClearRequest {
   readonly done: (error: StoreError | null) => void;
 }
 
+/** What one step has done: all up to `end`, where a write may hold a cluster. */
+interface Step {
+  readonly end: number;
+  readonly lockedCluster: number | undefined;
+}
+
 /** Clears under way. */
 export class ClearOperation {
   readonly #request: ClearRequest;
@@ -59,49 +65,55 @@ export class ClearOperation {
     await Promise.resolve();
     for (let from = lbn; from < end;) {
       if (this.#cell.failure) return this.#cell.failure;
-      const step = await this.#nextStep(from, end);
+      const step = await this.#step(from, end);
       if (step instanceof StoreError) return step;
       if (!step) return null;
-      const locked = this.#firstLocked(step.from, step.end);
-      if (locked === undefined) {
-        const failure = await this.#clear(step.from, step.end);
-        if (failure) return failure;
-        from = step.end;
-      } else if (locked > step.from) {
-        const failure = await this.#clear(step.from, locked);
-        if (failure) return failure;
-        from = locked;
-      } else {
-        await new Promise<void>((resolve) => {
-          node.locks.wait(Math.floor(locked / clusterSizeBlocks), resolve);
-        });
-        from = step.from;
+      from = step.end;
+      const { lockedCluster } = step;
+      if (lockedCluster !== undefined && node.locks.isLocked(lockedCluster)) {
+        await new Promise<void>((resolve) => node.locks.wait(lockedCluster, resolve));
       }
     }
     return null;
   }
 
-  /** The next part of a leaf that is there, with its pages loaded; undefined if only holes are left. */
-  async #nextStep(
-    from: number,
-    end: number,
-  ): Promise<{ from: number; end: number } | StoreError | undefined> {
+  /**
+   * Clears the next part of a leaf that is there, up to the first locked cluster, in the turn in which its pages are
+   * found in memory; undefined if only holes are left.
+   */
+  async #step(from: number, end: number): Promise<Step | StoreError | undefined> {
     const { node } = this.#request;
     const { state, residency } = this.#cell;
     let found: { from: number; end: number } | undefined;
-    const failure = await new Promise<StoreError | null>((resolve) => {
-      residency.ensureFound(() => {
-        const next = state.residency.nextLeaf(node, from);
-        if (next === undefined || (typeof next === 'number' && next >= end)) return undefined;
-        if (typeof next !== 'number') return next;
-        const perLeaf = leafBlocks(state.geometry);
-        const start = Math.max(from, next);
-        const leafEnd = (Math.floor(start / perLeaf) + 1) * perLeaf;
-        found = { from: start, end: Math.min(end, leafEnd, start + clearBlocksMax) };
-        return state.residency.findMissing(node, found.from, found.end - found.from);
-      }, resolve);
+    const find = () => {
+      found = undefined;
+      const next = state.residency.nextLeaf(node, from);
+      if (next === undefined || (typeof next === 'number' && next >= end)) return undefined;
+      if (typeof next !== 'number') return next;
+      const perLeaf = leafBlocks(state.geometry);
+      const start = Math.max(from, next);
+      const leafEnd = (Math.floor(start / perLeaf) + 1) * perLeaf;
+      found = { from: start, end: Math.min(end, leafEnd, start + clearBlocksMax) };
+      return state.residency.findMissing(node, found.from, found.end - found.from);
+    };
+    const step = await new Promise<Step | StoreError | undefined>((resolve) => {
+      residency.ensureFound(find, (failure) => {
+        if (failure) resolve(failure);
+        else resolve(found && this.#clearUnlocked(found.from, found.end));
+      });
     });
-    return failure ?? found;
+    if (!step || step instanceof StoreError || step.end === from) return step;
+    await this.#environment.yieldTurn();
+    await new Promise<void>((resolve) => this.#cell.whenRingHasRoom(resolve));
+    return this.#cell.failure ?? step;
+  }
+
+  #clearUnlocked(from: number, end: number): Step | StoreError {
+    const locked = this.#firstLocked(from, end);
+    const lockedCluster = locked === undefined ? undefined : Math.floor(locked / clusterSizeBlocks);
+    if (locked === from) return { end: from, lockedCluster };
+    const failure = this.#clear(from, locked ?? end);
+    return failure ?? { end: locked ?? end, lockedCluster };
   }
 
   #firstLocked(from: number, end: number): number | undefined {
@@ -114,30 +126,27 @@ export class ClearOperation {
     return undefined;
   }
 
-  async #clear(from: number, end: number): Promise<StoreError | null> {
+  #clear(from: number, end: number): StoreError | undefined {
     const { node, isAdvice } = this.#request;
     const { space } = this.#cell;
     // It may have failed while a page was read.
     if (this.#cell.failure) return this.#cell.failure;
     const mapped = this.#countMapped(from, end);
-    if (mapped.total > 0) {
-      const pages = node.level + 2 + Math.ceil((end - from) / (32 * clusterSizeBlocks));
-      const isOwn = mapped.own === mapped.total;
-      const listPages =
-        this.#cell.state.cleanListPages(node) + Math.ceil((mapped.total - mapped.own) / 128);
-      const isAdmitted = isOwn ? space.admitsFreeing(pages) : space.admits(0, pages + listPages);
-      if (isAdmitted) {
-        this.#cell.record([{ op: 'clear', node: node.id, lbn: from, count: end - from }]);
-      } else if (!isAdvice) {
-        return new StoreError(
-          'insufficient-space',
-          `Writing zeroes to volume ${node.name} failed: the pool is full`,
-        );
-      }
+    if (mapped.total === 0) return undefined;
+    const pages = node.level + 2 + Math.ceil((end - from) / (32 * clusterSizeBlocks));
+    const isOwn = mapped.own === mapped.total;
+    const listPages =
+      this.#cell.state.cleanListPages(node) + Math.ceil((mapped.total - mapped.own) / 128);
+    const isAdmitted = isOwn ? space.admitsFreeing(pages) : space.admits(0, pages + listPages);
+    if (isAdmitted) {
+      this.#cell.record([{ op: 'clear', node: node.id, lbn: from, count: end - from }]);
+    } else if (!isAdvice) {
+      return new StoreError(
+        'insufficient-space',
+        `Writing zeroes to volume ${node.name} failed: the pool is full`,
+      );
     }
-    await this.#environment.yieldTurn();
-    await new Promise<void>((resolve) => this.#cell.whenRingHasRoom(resolve));
-    return this.#cell.failure ?? null;
+    return undefined;
   }
 
   #countMapped(from: number, end: number): { total: number; own: number } {

@@ -231,8 +231,24 @@ export class WriteOperation {
     }
   }
 
+  /** The data has arrived. The map may have left memory meanwhile: it is loaded again before it changes. */
   #finishPass(pass: Pass, failure: StoreError | null): void {
     const error = failure ?? this.#cell.failure ?? null;
+    const fresh = pass.blocks.filter(({ isNew }) => isNew);
+    const [first, last] = [fresh[0], fresh.at(-1)];
+    if (error || !first || !last) {
+      this.#endPass(pass, error);
+      return;
+    }
+    const { residency, state } = this.#cell;
+    const { node } = this.#request;
+    residency.ensureFound(
+      () => state.residency.findMissing(node, first.lbn, last.lbn + 1 - first.lbn),
+      (missing) => this.#endPass(pass, missing ?? this.#cell.failure ?? null),
+    );
+  }
+
+  #endPass(pass: Pass, error: StoreError | null): void {
     const { node, fua } = this.#request;
     if (error) this.#release(pass);
     else {

@@ -3,6 +3,7 @@ import { journalBugs } from './journal-bugs.ts';
 import { orderingBugs } from './ordering-bugs.ts';
 import { ownershipBugs } from './ownership-bugs.ts';
 import type { PlantedBug } from './planted-bug.ts';
+import { residencyBugs } from './residency-bugs.ts';
 import { serviceBugs } from './service-bugs.ts';
 
 /** In the order of the rules. */
@@ -11,4 +12,5 @@ export const plantedBugs: readonly PlantedBug[] = [
   ...journalBugs,
   ...ownershipBugs,
   ...serviceBugs,
+  ...residencyBugs,
 ];

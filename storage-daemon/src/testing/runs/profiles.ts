@@ -391,4 +391,33 @@ export const profiles: Readonly<Record<string, SimProfile>> = {
     roundCount: 12,
     cleanChance: 0,
   },
+  /** Memory for one page of a map: whatever an operation needs was evicted before, and evicts the rest. */
+  paged: {
+    space: 'roomy',
+    weights: {
+      write: 40,
+      read: 20,
+      discard: 10,
+      createSnapshot: 10,
+      cloneSnapshot: 6,
+      deleteSnapshot: 8,
+      deleteVolume: 4,
+      checkpoint: 8,
+    },
+    geometry: { tableFanOut: 4, leafClusters: 2 },
+    history: { volumesMax: 4, volumeBlocksMax: 400, hotBlocks: 40, rangeBlocksMax: 40 },
+    open: { mapMemoryBytes: 4096 },
+    operationsPerRound: 80,
+    roundCount: 3,
+  },
+  /** As `paged`, with leaves of many extension pages, several cells, and checkpoints all the time. */
+  thrash: {
+    space: 'roomy',
+    weights: { write: 50, read: 20, discard: 10, createSnapshot: 8, deleteSnapshot: 6 },
+    geometry: { tableFanOut: 4, leafClusters: 64 },
+    history: { volumesMax: 3, volumeBlocksMax: 1500, hotBlocks: 1500, rangeBlocksMax: 20 },
+    open: { mapMemoryBytes: 8192, checkpointIntervalMs: 2, checkpointRecords: 8 },
+    operationsPerRound: 60,
+    roundCount: 3,
+  },
 };
