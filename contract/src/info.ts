@@ -26,9 +26,10 @@ export const infoSchema = z
     /** Where volumes can be reached. */
     exports: z.array(
       z.object({
-        protocol: z.enum(['nbd']),
+        protocol: z.enum(['nbd', 'nvme-tcp']),
         /**
-         * `nbd+unix:///?socket=/run/varve/nbd.sock`, `nbd://127.0.0.1:10809`; append the export name as path.
+         * `nbd+unix:///?socket=/run/varve/nbd.sock`, `nbd://127.0.0.1:10809`: append the export name as path.
+         * `nvme+tcp://192.0.2.1:4420`: volumes say which subsystem is theirs.
          */
         uri: z.string(),
       }),

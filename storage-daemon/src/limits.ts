@@ -152,6 +152,37 @@ export const nvmeIoQueuesMax = 16;
  */
 export const nvmeControllersMax = 2048;
 
+/** One message of an authentication: a group of 8192 bits needs little more than 1 KiB, Linux has room for 4 KiB. */
+export const nvmeAuthenticationBytesMax = 65_536;
+
+/**
+ * Times that an NVMe host has to initialise a connection (Linux itself waits as long), to connect and authenticate
+ * its queue, and to go on with data that it has begun or was asked for.
+ */
+export const nvmeInitializationTimeoutMs = 10_000;
+/** See `nvmeInitializationTimeoutMs`. */
+export const nvmeConnectTimeoutMs = 30_000;
+/** See `nvmeInitializationTimeoutMs`. */
+export const nvmeDataTimeoutMs = 60_000;
+
+/** Time in which an NVMe host takes nothing of what it is sent; it has given up on its commands long before. */
+export const nvmeOutputStallTimeoutMs = 60_000;
+
+/** Bytes that wait in a socket before an NVMe connection's commands are held back. */
+export const nvmeOutputBytesMax = 2 * mebibyteBytes;
+
+/** Time that an NVMe host gets to read why its connection ended. */
+export const nvmeLingerTimeoutMs = 2_000;
+
+/**
+ * Silence that ends a controller whose host named no keep-alive timeout: only discovery controllers may do that, others
+ * are kept until their connection fails.
+ */
+export const nvmeDiscoveryIdleTimeoutMs = 120_000;
+
+/** How often deadlines of NVMe connections and controllers are looked at; they count in seconds. */
+export const nvmeSweepIntervalMs = 1_000;
+
 /** Connections of all NVMe hosts: as many as a process should have sockets. */
 export const nvmeConnectionsMax = 8192;
 

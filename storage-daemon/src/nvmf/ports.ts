@@ -2,6 +2,7 @@
  * What the NVMe/TCP core asks of the world: volumes, who may attach them, and the connections' owner. Nothing here
  * knows a socket, a store or a clock.
  */
+import type { DhchapSecret } from './auth/dhchap-secret.ts';
 
 /** Why a request failed; `message` is for people. */
 export interface NvmeFailure {
@@ -41,8 +42,17 @@ export interface NvmeAttachment {
   /** The namespace's UUID and NGUID; it never changes while the volume lives. */
   readonly uuid: Uint8Array;
   readonly volume: NvmeVolume;
+  /** What the host must prove on each queue; undefined lets its name be enough. */
+  readonly secrets: NvmeSecrets | undefined;
   /** Gives the volume back, once nothing is under way. */
   close(): void;
+}
+
+/** Secrets of DH-HMAC-CHAP. */
+export interface NvmeSecrets {
+  readonly host: DhchapSecret;
+  /** With which the controller proves itself to a host that asks. */
+  readonly controller: DhchapSecret | undefined;
 }
 
 /**

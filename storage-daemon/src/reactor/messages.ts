@@ -25,6 +25,12 @@ export type NbdListenAddress =
   /** Port 0 lets the kernel choose. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
+/** Where NVMe/TCP hosts connect: an address that they can reach, no wildcard. Port 0 lets the kernel choose. */
+export interface NvmeListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** A pool as the state file knows it. */
 export interface PoolIdentity {
   readonly pool: string;

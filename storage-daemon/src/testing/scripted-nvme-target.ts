@@ -3,7 +3,7 @@
  * when the test says so.
  */
 import { NvmeTarget } from '../nvmf/nvme-target.ts';
-import type { NvmeAttachment, NvmeHost, NvmeRefusal } from '../nvmf/ports.ts';
+import type { NvmeAttachment, NvmeHost, NvmeRefusal, NvmeSecrets } from '../nvmf/ports.ts';
 import { NvmeQueue } from '../nvmf/queue/nvme-queue.ts';
 import { type ControllerPdu, ControllerPduReader } from './nvme-initiator/controller-pdu-reader.ts';
 import {
@@ -39,6 +39,8 @@ export class ScriptedTarget {
   readonly target: NvmeTarget;
   /** What the next attach answers instead. */
   refusal: NvmeRefusal | undefined;
+  /** What hosts must prove. */
+  secrets: NvmeSecrets | undefined;
   /** Volumes that were opened and not given back. */
   openCount = 0;
   evict: (reason: string) => void = () => {};
@@ -66,7 +68,12 @@ export class ScriptedTarget {
     if (host.nqn !== scriptedHostNqn) return 'forbidden';
     this.openCount++;
     this.evict = evicted;
-    return { uuid: volumeUuid, volume: this.volume, close: () => void this.openCount-- };
+    return {
+      uuid: volumeUuid,
+      volume: this.volume,
+      secrets: this.secrets,
+      close: () => void this.openCount--,
+    };
   }
 
   /** A connection that has sent nothing yet. */

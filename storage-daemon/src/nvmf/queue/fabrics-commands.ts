@@ -1,8 +1,13 @@
 /**
- * Fabrics commands of one queue (NVMe over Fabrics 1.1, section 3): Connect, which makes it a queue of a controller, and
- * the properties of that controller.
+ * Fabrics commands of one queue (NVMe over Fabrics 1.1, section 3): Connect, which makes it a queue of a controller;
+ * authentication, where the host's grant has a secret; and the properties of that controller.
  */
-import { nvmeEventRequestsMax, nvmeQueueEntriesMax } from '../../limits.ts';
+import {
+  nvmeAuthenticationBytesMax,
+  nvmeEventRequestsMax,
+  nvmeQueueEntriesMax,
+} from '../../limits.ts';
+import { DhchapController } from '../auth/dhchap-controller.ts';
 import type { CommandReply } from '../controller/admin-commands.ts';
 import type { ControllerQueue, NvmeController } from '../controller/nvme-controller.ts';
 import { NvmeStatus, type NvmeStatusValue } from '../nvme-status.ts';
@@ -27,6 +32,11 @@ export interface FabricsDependencies {
   readonly connected: (slots: number, terms: Pick<ConnectCommand, 'hasNoSqFlow'>) => void;
 }
 
+/** SECP 0xe9 (NVMe), SPSP 1 and 1. */
+const securityProtocol = 0xe9_0101;
+/** "Authentication transaction required", in the answer to Connect. */
+const authenticationRequired = 0x2_0000;
+
 const busy: CommandReply = { status: NvmeStatus.CONNECT_CONTROLLER_BUSY };
 
 /** The fabrics commands of one queue. */
@@ -34,6 +44,7 @@ export class FabricsCommands {
   readonly #localAddress: NvmeTransportAddress;
   readonly #dependencies: FabricsDependencies;
   #controller: NvmeController | undefined;
+  #authentication: DhchapController | undefined;
   #queueId = 0;
   #isConnecting = false;
 
@@ -56,7 +67,7 @@ export class FabricsCommands {
 
   /** Other commands may run. */
   get isUsable(): boolean {
-    return this.#controller !== undefined;
+    return this.#controller !== undefined && this.#authentication?.isAuthenticated !== false;
   }
 
   /** Status of any command that must not run now. */
@@ -69,7 +80,12 @@ export class FabricsCommands {
       return hasData ? NvmeStatus.SUCCESS : NvmeStatus.DATA_SGL_LENGTH_INVALID;
     }
     if (!this.#controller) return NvmeStatus.COMMAND_SEQUENCE_ERROR;
-    if (command.opcode !== fabricsOpcode) return NvmeStatus.SUCCESS;
+    const isFabrics = command.opcode === fabricsOpcode;
+    if (isFabrics && this.#authentication && isAuthentication(command)) {
+      return judgeAuthentication(command);
+    }
+    if (!this.isUsable) return NvmeStatus.AUTHENTICATION_REQUIRED;
+    if (!isFabrics) return NvmeStatus.SUCCESS;
     const isProperty =
       command.fabricsType === FabricsType.PROPERTY_GET ||
       command.fabricsType === FabricsType.PROPERTY_SET;
@@ -79,6 +95,7 @@ export class FabricsCommands {
   /** Runs a fabrics command that was judged good. */
   run(command: CommandSlot): void {
     if (command.fabricsType === FabricsType.CONNECT) this.#connect(command);
+    else if (isAuthentication(command)) this.#authenticate(command, this.#authentication!);
     else this.#dependencies.complete(command, this.#accessProperty(command));
   }
 
@@ -102,6 +119,23 @@ export class FabricsCommands {
     }
     const isSet = this.#controller!.setProperty(offset, isEightBytes, command.dword12);
     return { status: isSet ? NvmeStatus.SUCCESS : NvmeStatus.INVALID_FIELD };
+  }
+
+  /** A failure is told, then the connection ends; a host that proves itself again on a live queue goes on meanwhile. */
+  #authenticate(command: CommandSlot, authentication: DhchapController): void {
+    const { complete, queue } = this.#dependencies;
+    if (command.fabricsType === FabricsType.AUTHENTICATION_SEND) {
+      authentication.receive(command.data!);
+      complete(command, { status: NvmeStatus.SUCCESS });
+      return;
+    }
+    const message = authentication.take(command.sglBytes);
+    if (message) {
+      const data = Buffer.alloc(command.sglBytes);
+      data.set(message);
+      complete(command, { status: NvmeStatus.SUCCESS, data });
+    } else complete(command, { status: NvmeStatus.INVALID_FIELD });
+    if (authentication.state === 'failed') queue.close('the host did not authenticate');
   }
 
   #connect(command: CommandSlot): void {
@@ -164,13 +198,22 @@ export class FabricsCommands {
 
   #bind(command: CommandSlot, connect: ConnectCommand, controller: NvmeController): void {
     const { queueId, entriesZeroBased } = connect;
+    const secrets = controller.attachment?.secrets;
     this.#controller = controller;
     this.#queueId = queueId;
+    if (secrets) {
+      this.#authentication = new DhchapController({
+        hostNqn: controller.host.nqn,
+        subsystemNqn: controller.identity.subsystemNqn,
+        hostSecret: secrets.host,
+        controllerSecret: secrets.controller,
+      });
+    }
     controller.addQueue(queueId, this.#dependencies.queue);
     this.#dependencies.connected(entriesZeroBased + 1, connect);
     this.#dependencies.complete(command, {
       status: NvmeStatus.SUCCESS,
-      result: controller.identity.controllerId,
+      result: controller.identity.controllerId | (secrets ? authenticationRequired : 0),
     });
   }
 
@@ -182,6 +225,21 @@ export class FabricsCommands {
 /** Commands that a queue may have under way: its entries, and event requests beside those of the admin queue. */
 export function slotCount(queueId: number, entries: number): number {
   return queueId === 0 ? entries + nvmeEventRequestsMax : entries;
+}
+
+function isAuthentication({ fabricsType }: CommandSlot): boolean {
+  return (
+    fabricsType === FabricsType.AUTHENTICATION_SEND ||
+    fabricsType === FabricsType.AUTHENTICATION_RECEIVE
+  );
+}
+
+/** SPSP0, SPSP1 and SECP name DH-HMAC-CHAP; the lengths agree. */
+function judgeAuthentication(command: CommandSlot): NvmeStatusValue {
+  const { sglBytes } = command;
+  const isOurs = command.dword10 >>> 8 === securityProtocol && command.dword11 === sglBytes;
+  const isInBounds = sglBytes > 0 && sglBytes <= nvmeAuthenticationBytesMax;
+  return isOurs && isInBounds ? NvmeStatus.SUCCESS : NvmeStatus.INVALID_FIELD;
 }
 
 function invalid(result: number): ConnectRefusal {

@@ -1,0 +1,166 @@
+/**
+ * One NVMe/TCP connection: its socket and its queue. Replies of one turn of the event loop leave together, in one
+ * system call. What the host does not take fills the socket's buffer; then the queue starts no further command.
+ *
+ * A host that leaves resets its connections: that is no failure. Half a connection is none: nothing is answered into it.
+ */
+import { isIPv4, type Socket } from 'node:net';
+
+import {
+  nvmeConnectTimeoutMs,
+  nvmeDataTimeoutMs,
+  nvmeInitializationTimeoutMs,
+  nvmeLingerTimeoutMs,
+  nvmeOutputBytesMax,
+  nvmeOutputStallTimeoutMs,
+} from '../../limits.ts';
+import type { NvmeTarget } from '../../nvmf/nvme-target.ts';
+import type { NvmeQueueActions, NvmeTransportAddress } from '../../nvmf/ports.ts';
+import { NvmeQueue, type NvmeWait } from '../../nvmf/queue/nvme-queue.ts';
+import type { ReactorNotices } from '../channel.ts';
+
+/** What a connection needs. */
+export interface NvmeConnectionDependencies {
+  readonly socket: Socket;
+  readonly target: NvmeTarget;
+  readonly log: ReactorNotices['log'];
+}
+
+type Stage = NvmeWait | 'output';
+
+const timeoutsMs: Record<Stage, number> = {
+  initialization: nvmeInitializationTimeoutMs,
+  connect: nvmeConnectTimeoutMs,
+  data: nvmeDataTimeoutMs,
+  output: nvmeOutputStallTimeoutMs,
+  nothing: Infinity,
+};
+
+/** A host's connection. */
+export class NvmeConnection implements NvmeQueueActions {
+  /** Resolves when nothing is left of it. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #log: ReactorNotices['log'];
+  readonly #queue: NvmeQueue;
+  #output: Buffer[] = [];
+  #outputBytes = 0;
+  #isOutputBlocked = false;
+  #isDisconnecting = false;
+  /** What it waits for, since when, and how often something has come meanwhile. */
+  #stage: Stage = 'initialization';
+  #stageStartMs: number | undefined;
+  #progressCount = 0;
+  #seenProgressCount = 0;
+  #resolveEnded!: () => void;
+
+  constructor({ socket, target, log }: NvmeConnectionDependencies) {
+    this.#socket = socket;
+    this.#log = log;
+    this.#queue = new NvmeQueue(
+      { localAddress: localAddressOf(socket) },
+      { target, actions: this },
+    );
+    const ended = new Promise<void>((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const socketClosed = new Promise<void>((resolve) => {
+      socket.once('close', () => resolve());
+    });
+    this.closed = Promise.all([ended, socketClosed]).then(() => undefined);
+    this.#listen();
+  }
+
+  /** Ends it without a word. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Ends it if the host has taken too long over what it must do. Called every now and then. */
+  checkPatience(nowMs: number): void {
+    const stage = this.#isOutputBlocked ? 'output' : this.#queue.waitsFor;
+    // Slow bytes of the first stages do not count: a host must get through them in time.
+    const isProgress = stage === 'data' && this.#progressCount !== this.#seenProgressCount;
+    if (stage !== this.#stage || isProgress || this.#stageStartMs === undefined) {
+      this.#stage = stage;
+      this.#stageStartMs = nowMs;
+      this.#seenProgressCount = this.#progressCount;
+      return;
+    }
+    if (nowMs - this.#stageStartMs <= timeoutsMs[stage]) return;
+    this.#log('warn', 'NVMe host takes too long, disconnecting', {
+      stage,
+      timeoutMs: timeoutsMs[stage],
+    });
+    this.#socket.destroy();
+  }
+
+  send(bytes: Buffer): void {
+    if (this.#output.length === 0) setImmediate(() => this.#flushOutput());
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
+    if (this.#outputBytes >= nvmeOutputBytesMax) setImmediate(() => this.#flushOutput());
+  }
+
+  setReading(isReading: boolean): void {
+    if (this.#isDisconnecting) return;
+    if (isReading) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  disconnect(reason: string | undefined): void {
+    this.#isDisconnecting = true;
+    if (reason !== undefined) this.#log('info', 'NVMe connection ended', { reason });
+    this.#flushOutput();
+    this.#socket.end();
+    // What still comes is dropped, so that the host reads the last words before its side is reset.
+    this.#socket.resume();
+    this.#socket.setTimeout(nvmeLingerTimeoutMs, () => this.#socket.destroy());
+  }
+
+  ended(): void {
+    this.#resolveEnded();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('data', (bytes: Buffer) => {
+      if (this.#isDisconnecting) return;
+      this.#progressCount++;
+      this.#queue.receive(bytes);
+    });
+    socket.on('end', () => socket.destroy());
+    socket.on('drain', () => this.#setOutputBlocked(false));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') return;
+      this.#log('warn', 'NVMe connection failed', { error: error.message });
+    });
+    socket.on('close', () => {
+      this.#isDisconnecting = true;
+      this.#output = [];
+      this.#queue.connectionLost();
+    });
+  }
+
+  #flushOutput(): void {
+    const output = this.#output;
+    if (output.length === 0 || this.#socket.destroyed) return;
+    this.#output = [];
+    this.#outputBytes = 0;
+    this.#socket.cork();
+    for (const bytes of output) this.#socket.write(bytes);
+    this.#socket.uncork();
+    if (this.#socket.writableNeedDrain) this.#setOutputBlocked(true);
+  }
+
+  #setOutputBlocked(isBlocked: boolean): void {
+    this.#isOutputBlocked = isBlocked;
+    this.#queue.setOutputBlocked(isBlocked);
+  }
+}
+
+/** Where the host has reached us; an IPv4 address that came through an IPv6 socket is one nonetheless. */
+function localAddressOf({ localAddress = '', localPort = 0 }: Socket): NvmeTransportAddress {
+  const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '');
+  return { family: isIPv4(address) ? 4 : 6, address, port: localPort };
+}

@@ -1,0 +1,191 @@
+/**
+ * NVMe/TCP of a reactor: listeners, connections, and the target that they share. Looks at all deadlines once a second,
+ * and ends what a revoke or the daemon's end takes away.
+ */
+import type { Socket } from 'node:net';
+
+import type { Info } from '@varve/contract/info';
+
+import {
+  nvmeConnectionsMax,
+  nvmeDiscoveryIdleTimeoutMs,
+  nvmeSweepIntervalMs,
+} from '../../limits.ts';
+import type { NvmeController } from '../../nvmf/controller/nvme-controller.ts';
+import { NvmeTarget } from '../../nvmf/nvme-target.ts';
+import type { NodeName } from '../../store/store-api.ts';
+import type { ReactorNotices } from '../channel.ts';
+import type { NvmeListenAddress } from '../messages.ts';
+import type { HostFence } from './host-access.ts';
+import { NvmeConnection } from './nvme-connection.ts';
+import { formatNvmeUri, listenForNvme, type NvmeListener } from './nvme-listener.ts';
+import {
+  formatSubsystemNqn,
+  VolumeSubsystems,
+  type VolumeSubsystemsDependencies,
+} from './volume-subsystems.ts';
+
+/** What the server needs. */
+export interface NvmeServerDependencies extends VolumeSubsystemsDependencies {
+  readonly log: ReactorNotices['log'];
+  /** Monotonic milliseconds. */
+  readonly clockMs: () => number;
+  /** What hosts are told as firmware revision. */
+  readonly version: string;
+}
+
+/** Silence of so many keep-alive times ends a controller: a reactor that was busy must not blame its hosts. */
+const keepAliveTolerance = 2;
+
+interface Liveness {
+  activityCount: number;
+  lastSeenMs: number;
+}
+
+/** The NVMe/TCP side of a reactor. */
+export class NvmeServer implements HostFence {
+  readonly #dependencies: NvmeServerDependencies;
+  readonly #target: NvmeTarget;
+  readonly #connections = new Set<NvmeConnection>();
+  readonly #listeners: NvmeListener[] = [];
+  readonly #liveness = new Map<NvmeController, Liveness>();
+  readonly #sweepTimer: NodeJS.Timeout;
+  #lastSweepMs: number;
+  #isFull = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(dependencies: NvmeServerDependencies) {
+    this.#dependencies = dependencies;
+    const subsystems = new VolumeSubsystems(dependencies);
+    this.#target = new NvmeTarget({ firmwareRevision: dependencies.version }, { subsystems });
+    this.#lastSweepMs = dependencies.clockMs();
+    this.#sweepTimer = setInterval(
+      () => this.sweep(dependencies.clockMs()),
+      nvmeSweepIntervalMs,
+    ).unref();
+  }
+
+  /** Open connections, of all queues. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Controllers, those that are ending included. */
+  get controllerCount(): number {
+    return this.#target.controllerCount;
+  }
+
+  /** Where hosts connect. */
+  get addresses(): readonly NvmeListenAddress[] {
+    return this.#listeners.map(({ address }) => address);
+  }
+
+  /**
+   * Listens; answers where. To be called when all pools are open: a host that connects looks for its namespace at once,
+   * and gives a device up that it does not find.
+   */
+  async listen(addresses: readonly NvmeListenAddress[]): Promise<Info['exports']> {
+    for (const address of addresses) {
+      this.#listeners.push(await listenForNvme(address, (socket) => this.#accept(socket)));
+    }
+    return this.addresses.map((address) => ({
+      protocol: 'nvme-tcp' as const,
+      uri: formatNvmeUri(address),
+    }));
+  }
+
+  async fence(volumeId: string, hostNqn: string): Promise<void> {
+    this.#target.discoveryChanged();
+    const found = this.#dependencies.pools.find({ kind: 'volume', name: volumeId });
+    if (!found) return;
+    const nqn = formatSubsystemNqn(found.summary.uuid);
+    await this.#target.end(
+      'access to the volume was revoked',
+      ({ identity, host }) => identity.subsystemNqn === nqn && host.nqn === hostNqn,
+    );
+  }
+
+  /** Tells hosts that a volume has another size. */
+  volumeResized(node: NodeName): void {
+    const found = this.#dependencies.pools.find(node);
+    if (!found) return;
+    const nqn = formatSubsystemNqn(found.summary.uuid);
+    for (const controller of this.#target.controllers) {
+      if (controller.identity.subsystemNqn === nqn) controller.namespaceChanged();
+    }
+  }
+
+  /** Tells hosts that look for volumes to look again: a grant or a volume is new or gone. */
+  accessChanged(): void {
+    this.#target.discoveryChanged();
+  }
+
+  /**
+   * Looks at all deadlines. After a sweep that came late, nobody is blamed: what hosts have sent meanwhile may still be
+   * unread.
+   */
+  sweep(nowMs: number): void {
+    const wasLate = nowMs - this.#lastSweepMs > 2 * nvmeSweepIntervalMs;
+    this.#lastSweepMs = nowMs;
+    for (const connection of this.#connections) connection.checkPatience(nowMs);
+    const controllers = new Set(this.#target.controllers);
+    for (const known of this.#liveness.keys()) {
+      if (!controllers.has(known)) this.#liveness.delete(known);
+    }
+    for (const controller of controllers) this.#checkAlive(controller, nowMs, wasLate);
+  }
+
+  /** Stops listening and ends all controllers; resolves when nothing is under way. May be called twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  #checkAlive(controller: NvmeController, nowMs: number, wasLate: boolean): void {
+    const { activityCount, identity, keepAliveMs } = controller;
+    const known = this.#liveness.get(controller);
+    if (!known || wasLate || known.activityCount !== activityCount) {
+      this.#liveness.set(controller, { activityCount, lastSeenMs: nowMs });
+      return;
+    }
+    const idleTimeoutMs = identity.isDiscovery ? nvmeDiscoveryIdleTimeoutMs : Infinity;
+    const timeoutMs = keepAliveMs > 0 ? keepAliveMs * keepAliveTolerance : idleTimeoutMs;
+    if (nowMs - known.lastSeenMs <= timeoutMs || controller.isEnding) return;
+    this.#dependencies.log('warn', 'NVMe host is silent, ending its controller', {
+      host: controller.host.nqn,
+      subsystem: identity.subsystemNqn,
+      timeoutMs,
+    });
+    controller.end('the host is silent');
+  }
+
+  #accept(socket: Socket): void {
+    const { log } = this.#dependencies;
+    if (this.#connections.size >= nvmeConnectionsMax || this.#closed) {
+      if (!this.#isFull) log('warn', 'NVMe connections refused', { nvmeConnectionsMax });
+      this.#isFull = true;
+      socket.destroy();
+      return;
+    }
+    socket.setKeepAlive(true);
+    const connection = new NvmeConnection({ socket, target: this.#target, log });
+    this.#connections.add(connection);
+    void this.#forgetWhenClosed(connection);
+  }
+
+  async #forgetWhenClosed(connection: NvmeConnection): Promise<void> {
+    await connection.closed;
+    this.#connections.delete(connection);
+    this.#isFull = false;
+  }
+
+  async #shutDown(): Promise<void> {
+    clearInterval(this.#sweepTimer);
+    const listenersClosed = Promise.all(this.#listeners.map((listener) => listener.close()));
+    await this.#target.stop('the daemon stops');
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.destroy();
+    await Promise.all(connections.map(({ closed }) => closed));
+    await listenersClosed;
+  }
+}
