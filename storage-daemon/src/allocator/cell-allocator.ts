@@ -3,11 +3,13 @@
  * apply() does with the chosen blocks is not.
  *
  * Two streams, data and metadata, fill groups front to back, so that redirected writes reach the device as a
- * sequential stream; in a cell of few groups they share one.
+ * sequential stream; in a cell of few groups, or a pool that is nearly full, they share one. A nearly full pool also
+ * fills the fullest groups first, so that others become empty and can be given back.
  */
 import { assert } from '@varve/common/assert';
 
 import { GroupBitmap, type BlockRun } from './group-bitmap.ts';
+import type { GroupOwners } from './group-owners.ts';
 import type { IoTracker } from './io-tracker.ts';
 import { Quarantine, type Durability } from './quarantine.ts';
 
@@ -34,8 +36,14 @@ export class CellAllocator {
   #allocatedCount = 0;
   #metadataCount = 0;
 
-  constructor(options: { groupBlocks: number }, dependencies: { tracker: IoTracker }) {
+  readonly #owners: GroupOwners;
+
+  constructor(
+    options: { groupBlocks: number },
+    dependencies: { tracker: IoTracker; owners: GroupOwners },
+  ) {
     this.groupBlocks = options.groupBlocks;
+    this.#owners = dependencies.owners;
     this.quarantine = new Quarantine(dependencies.tracker);
   }
 
@@ -71,12 +79,29 @@ export class CellAllocator {
     this.#allocatedCount += bitmap.allocatedCount;
   }
 
+  /** Groups of which nothing is in use: no block is allocated, reserved or in quarantine. */
+  emptyGroups(): GroupBitmap[] {
+    return this.groups.filter(({ isEmpty }) => isEmpty);
+  }
+
+  /** Gives up an empty group. */
+  removeGroup(group: number): void {
+    const bitmap = this.#groups.get(group);
+    assert(bitmap?.isEmpty === true, `group ${group} is given back in use`);
+    for (const cursor of Object.values(this.#cursors)) {
+      if (cursor.group === bitmap) cursor.group = undefined;
+    }
+    this.#groups.delete(group);
+    this.#availableCount -= bitmap.availableCount;
+    this.#allocatedCount -= bitmap.allocatedCount;
+  }
+
   /** Sets the count of metadata blocks that the root carries. */
   loadMetadataCount(count: number): void {
     this.#metadataCount = count;
   }
 
-  /** Counts the bitmap slots of a new group. */
+  /** Counts the bitmap slots of a group that comes or goes. */
   countMetadata(count: number): void {
     this.#metadataCount += count;
   }
@@ -160,7 +185,7 @@ export class CellAllocator {
 
   #take(stream: Stream, count: number): BlockRun[] | undefined {
     if (count > this.#availableCount) return undefined;
-    const shared = this.#groups.size < streamsGroupsMin;
+    const shared = this.#groups.size < streamsGroupsMin || this.#owners.isScarce;
     const cursor = this.#cursors[shared ? 'data' : stream];
     const runs: BlockRun[] = [];
     let left = count;
@@ -187,8 +212,9 @@ export class CellAllocator {
     }
   }
 
-  /** To the emptiest group that the other stream does not fill now. */
+  /** To the emptiest group that the other stream does not fill now; in a nearly full pool to the fullest. */
   #moveOn(cursor: Cursor, stream: Stream | undefined): void {
+    const sign = this.#owners.isScarce ? -1 : 1;
     const other = stream && this.#cursors[stream === 'data' ? 'meta' : 'data'].group;
     let best: GroupBitmap | undefined;
     for (const group of this.#groups.values()) {
@@ -196,7 +222,7 @@ export class CellAllocator {
       const isBetter =
         best === undefined ||
         (best === other && group !== other) ||
-        (group !== other && group.availableCount > best.availableCount);
+        (group !== other && sign * (group.availableCount - best.availableCount) > 0);
       if (isBetter) best = group;
     }
     assert(best !== undefined, 'available blocks are in no group');

@@ -46,6 +46,11 @@ export class GroupBitmap {
     return this.blockCount - this.#takenCount;
   }
 
+  /** True if every block but the bitmap's slots may be handed out. */
+  get isEmpty(): boolean {
+    return this.#takenCount === bitmapSlots;
+  }
+
   isAllocated(index: number): boolean {
     return getBit(this.#allocated, index);
   }

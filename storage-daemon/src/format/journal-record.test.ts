@@ -62,6 +62,11 @@ const cases: readonly [string, JournalRecord, Uint8Array][] = [
     goldenBytes(16, '0: 05 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00'),
   ],
   [
+    'GROUP_PUT',
+    { op: 'groupPut', group: 1 },
+    goldenBytes(16, '0: 0d 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00'),
+  ],
+  [
     'DELETE',
     { op: 'delete', node: 1 },
     goldenBytes(16, '0: 06 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00'),
@@ -139,6 +144,7 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.record({ op: fc.constant('walk' as const), node: u32, cursor: u32 }),
   fc.record({ op: fc.constant('freed' as const), item: u32, done: u32 }),
   fc.record({ op: fc.constant('groupGet' as const), group: u32 }),
+  fc.record({ op: fc.constant('groupPut' as const), group: u32 }),
   fc.record({ op: fc.constant('delete' as const), node: u32 }),
   fc.record({
     op: fc.constant('create' as const),
@@ -235,8 +241,8 @@ describe('decodeJournalRecords()', () => {
   const single = (golden: number[]) =>
     Uint8Array.from({ length: 16 }, (_, index) => golden[index] ?? 0);
   test.each([
-    ['an unknown record', single([13]), 'range'],
-    ['an unknown record with a payload', withBytes(create, 0, [13]), 'unsupported'],
+    ['an unknown record', single([200]), 'range'],
+    ['an unknown record with a payload', withBytes(create, 0, [200]), 'unsupported'],
     ['NOP with a field', single([0, 0, 0, 0, 1]), 'reserved'],
     ['SET with flags', single([1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 'reserved'],
     ['SET to no block', single([1, 0, 0, 0, 0, 0, 0, 0, 1]), 'range'],
@@ -246,6 +252,7 @@ describe('decodeJournalRecords()', () => {
     ['WALK with a pbn', single([3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 'reserved'],
     ['FREED with a node', single([4, 0, 0, 0, 1]), 'reserved'],
     ['GROUP_GET with an lbn', single([5, 0, 0, 0, 0, 0, 0, 0, 1]), 'reserved'],
+    ['GROUP_PUT with an lbn', single([13, 0, 0, 0, 0, 0, 0, 0, 1]), 'reserved'],
     ['DELETE with an argument', single([6, 1]), 'reserved'],
     ['RESIZE with flags', single([11, 0, 1]), 'reserved'],
     ['CREATE with an argument', withBytes(create, 1, [1]), 'reserved'],

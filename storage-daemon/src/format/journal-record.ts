@@ -23,6 +23,7 @@
  *   10 REVERT            bytes  head          new node      curEpoch   payload; reference: the snapshot
  *   11 RESIZE                   head          size in blocks
  *   12 ATTRIBUTES        bytes  node                                   payload
+ *   13 GROUP_PUT                                            group
  *
  * Payload: uuid 16, createdMs f64, sizeBlocks u32, reference u32, nameLength u8, name, attributesLength u16,
  * attributes; zeros up to the next slot.
@@ -62,6 +63,7 @@ const Op = {
   revert: 10,
   resize: 11,
   attributes: 12,
+  groupPut: 13,
 } as const;
 
 /** What is kept of a new node besides its place in the tree. */
@@ -94,6 +96,7 @@ export type JournalRecord =
   | { readonly op: 'walk'; readonly node: number; readonly cursor: number }
   | { readonly op: 'freed'; readonly item: number; readonly done: number }
   | { readonly op: 'groupGet'; readonly group: number }
+  | { readonly op: 'groupPut'; readonly group: number }
   | { readonly op: 'delete'; readonly node: number }
   | {
       readonly op: 'create';
@@ -146,7 +149,8 @@ export function encodeJournalRecord(record: JournalRecord): Uint8Array {
     case 'freed':
       return slotBytes({ op: Op.freed, lbn: record.item, pbn: record.done });
     case 'groupGet':
-      return slotBytes({ op: Op.groupGet, pbn: record.group });
+    case 'groupPut':
+      return slotBytes({ op: Op[record.op], pbn: record.group });
     case 'delete':
       return slotBytes({ op: Op.delete, node: record.node });
     case 'create':
@@ -262,6 +266,8 @@ function decodeRecord(
       return single({ op: 'freed', item: lbn, done: pbn }, arg | flags | node);
     case Op.groupGet:
       return single({ op: 'groupGet', group: pbn }, arg | flags | node | lbn);
+    case Op.groupPut:
+      return single({ op: 'groupPut', group: pbn }, arg | flags | node | lbn);
     case Op.delete:
       return single({ op: 'delete', node }, arg | flags | lbn | pbn);
     case Op.resize:

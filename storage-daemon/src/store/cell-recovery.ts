@@ -248,6 +248,7 @@ export class RecoveredCell {
       durableRecord: state.recordNumber,
       durableCheckpoint: root.checkpoint,
     });
+    state.releaseGroups(root.checkpoint);
     state.pages.release(root.frames);
     const position = { ...this.#position(end), start, rootGeneration: root.generation };
     return { position, recordAtCut: state.recordNumber };

@@ -1,7 +1,7 @@
 /**
  * Admission: what may still be allocated in a cell. A checkpoint writes beside the old pages, so pages that it will
  * need are kept free; and a reserve is kept that only deletes, background frees and checkpoints use, so that deletes
- * work in a full pool.
+ * work in a full pool. Groups are taken from the pool when they are needed, and given back when they are empty.
  */
 import type { GroupOwners } from '../allocator/group-owners.ts';
 import { demandPages, type CellTables } from './checkpoint/checkpoint-image.ts';
@@ -14,6 +14,10 @@ const slackPages = 8;
  * pages and their tables, new lists.
  */
 const recordPagesMax = 6;
+/** The next group is taken when so much of one is left. */
+const fetchShare = 0.25;
+/** Groups given back at a time: their records go into one checkpoint. */
+const groupsReturnedMax = 64;
 
 /** Counts what is promised. */
 export class CellSpace {
@@ -21,11 +25,15 @@ export class CellSpace {
   readonly #tables: CellTables;
   readonly #owners: GroupOwners;
   readonly #takeGroup: (group: number) => void;
+  readonly #returnGroup: (group: number) => void;
   /** Pages that changes under way will dirty. */
   #promisedPages = 0;
   #countedPages = 0;
   #countedAtRecord = -1;
   #countedListPages = 0;
+  /** Groups taken from the pool so far, and given back. */
+  groupsTaken = 0;
+  groupsReturned = 0;
 
   constructor(dependencies: {
     state: CellState;
@@ -33,11 +41,14 @@ export class CellSpace {
     owners: GroupOwners;
     /** Records that the cell owns the group from now on. */
     takeGroup: (group: number) => void;
+    /** Records that the cell has given the group back. */
+    returnGroup: (group: number) => void;
   }) {
     this.#state = dependencies.state;
     this.#tables = dependencies.tables;
     this.#owners = dependencies.owners;
     this.#takeGroup = dependencies.takeGroup;
+    this.#returnGroup = dependencies.returnGroup;
   }
 
   get reserveBlocks(): number {
@@ -66,7 +77,10 @@ export class CellSpace {
    * True if `blocks` more blocks and `pages` more dirty pages leave the reserve untouched; takes groups if it must.
    */
   admits(blocks: number, pages: number): boolean {
-    return this.#leaves(blocks + pages, this.reserveBlocks);
+    const wanted = blocks + pages;
+    if (!this.#leaves(wanted, this.reserveBlocks)) return false;
+    this.#fetchNext(wanted);
+    return true;
   }
 
   /** As `admits`, for changes that free more than they take: down to half the reserve. */
@@ -96,13 +110,48 @@ export class CellSpace {
     this.#leaves(0, 0);
   }
 
+  /**
+   * Gives back groups that are empty, as far as the reserve and a group of room stay; if others are in need, as far as
+   * the reserve stays. Returns how many.
+   */
+  returnGroups(isOtherInNeed = false): number {
+    const { allocator, geometry } = this.#state;
+    const empty = allocator.emptyGroups();
+    if (empty.length === 0) return 0;
+    const room = isOtherInNeed ? fetchShare * geometry.groupBlocks : geometry.groupBlocks;
+    let spare = this.#free(0, this.countDemand()) - this.reserveBlocks - room;
+    let count = 0;
+    for (const { group, availableCount } of empty) {
+      // Each record may add pages to the checkpoint.
+      spare -= availableCount + recordPagesMax;
+      if (spare < 0 || count === groupsReturnedMax) break;
+      this.#returnGroup(group);
+      count++;
+    }
+    this.groupsReturned += count;
+    return count;
+  }
+
+  /** Takes the next group before this one is full, if the pool has plenty. */
+  #fetchNext(wanted: number): void {
+    const left = this.#free(wanted, this.demandPages) - this.reserveBlocks;
+    if (left >= fetchShare * this.#state.geometry.groupBlocks || this.#owners.isScarce) return;
+    this.#takeAny();
+  }
+
+  #takeAny(): boolean {
+    const group = this.#owners.claimAny(this.#state.cell);
+    if (group === undefined) return false;
+    this.groupsTaken++;
+    this.#takeGroup(group);
+    return true;
+  }
+
   #leaves(wanted: number, reserve: number): boolean {
     if (this.#free(wanted, this.demandPages) >= reserve) return true;
     const demand = this.countDemand();
     while (this.#free(wanted, demand) < reserve) {
-      const group = this.#owners.claimAny(this.#state.cell);
-      if (group === undefined) return false;
-      this.#takeGroup(group);
+      if (!this.#takeAny()) return false;
     }
     return true;
   }

@@ -39,6 +39,12 @@ export interface CellOptions {
 /** Pages that an entry of a dead list adds to a checkpoint at most: 12 bytes in a directory, 8 in a full page. */
 const deadEntryPages = 1 / 128;
 
+/** A group that was given back, and the first checkpoint whose root does not list it. */
+interface LeavingGroup {
+  readonly group: number;
+  readonly checkpoint: number;
+}
+
 type RecordOf<Op extends JournalRecord['op']> = Extract<JournalRecord, { op: Op }>;
 
 /** Everything that a checkpoint stores, and how records change it. */
@@ -73,6 +79,7 @@ export class CellState {
   /** Checkpoints that were cut. */
   checkpointNumber = 0;
   readonly #owners: GroupOwners;
+  readonly #leavingGroups: LeavingGroup[] = [];
   #treeVersion = 0;
   /** All node ids below are in use. */
   #freeIdHint = 0;
@@ -122,6 +129,8 @@ export class CellState {
         return this.#applyFreed(record);
       case 'groupGet':
         return this.#applyGroupGet(record);
+      case 'groupPut':
+        return this.#applyGroupPut(record);
       case 'create':
         return this.#applyCreate(record);
       case 'snapshot':
@@ -380,6 +389,26 @@ export class CellState {
     assert(isOurs, `group ${group} belongs to another cell`);
     this.allocator.addGroup(new GroupBitmap(group, this.geometry.groupBlocks));
     this.allocator.countMetadata(bitmapSlots);
+  }
+
+  /** The group stays this cell's until a root without it is durable (R7): its bitmap and pages may be replayed. */
+  #applyGroupPut({ group }: RecordOf<'groupPut'>): void {
+    this.allocator.removeGroup(group);
+    this.allocator.countMetadata(-bitmapSlots);
+    this.#leavingGroups.push({ group, checkpoint: this.checkpointNumber + 1 });
+  }
+
+  /** Groups that were given back and that nobody else may take yet. */
+  get leavingGroupCount(): number {
+    return this.#leavingGroups.length;
+  }
+
+  /** Lets others take the groups that durable roots list no more (R7). */
+  releaseGroups(durableCheckpoint: number): void {
+    const isFree = ({ checkpoint }: LeavingGroup) => checkpoint <= durableCheckpoint;
+    while (this.#leavingGroups.length > 0 && isFree(this.#leavingGroups[0]!)) {
+      this.#owners.release(this.#leavingGroups.shift()!.group, this.cell);
+    }
   }
 
   #applyWalk({ node: id, cursor }: RecordOf<'walk'>): void {

@@ -112,6 +112,7 @@ export class Cell {
     this.space = new CellSpace({
       ...dependencies,
       takeGroup: (group) => this.record([{ op: 'groupGet', group }]), // R7
+      returnGroup: (group) => this.record([{ op: 'groupPut', group }]),
     });
     this.background = new BackgroundWork({ cell: this, environment });
     this.#releaseQuarantine();
@@ -301,6 +302,7 @@ export class Cell {
       durableRecord: this.journal.durableRecord,
       durableCheckpoint: this.#durableCheckpoint,
     });
+    this.state.releaseGroups(this.#durableCheckpoint); // R7
   }
 
   #armJournalTimer(): void {
@@ -350,6 +352,7 @@ export class Cell {
     await Promise.resolve();
     if (this.#isStopped || this.#failure) return;
     try {
+      this.space.returnGroups();
       this.space.prepareCheckpoint(); // J10
       const start = this.journal.cut(); // J8
       this.#recordAtCut = this.state.recordNumber;

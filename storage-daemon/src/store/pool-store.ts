@@ -257,6 +257,8 @@ export class PoolStore implements api.Store {
       deviceFlushes: this.#devices.flushCount,
       dataBlocksWritten: total((cell) => cell.dataBlocksWritten),
       dataBlocksRead: total((cell) => cell.dataBlocksRead),
+      groupsTaken: total(({ space }) => space.groupsTaken),
+      groupsReturned: total(({ space }) => space.groupsReturned),
       mapHits: total(({ state }) => state.pages.counters.hits),
       mapMisses: total(({ state }) => state.pages.counters.misses),
       mapEvictions: total(({ state }) => state.pages.counters.evictions),

@@ -69,6 +69,7 @@ export class RecordResidency {
       case 'freed':
         return queue.findMissing(record.item, record.done);
       case 'groupGet':
+      case 'groupPut':
       case 'create':
       case 'snapshot':
       case 'clone':

@@ -126,6 +126,10 @@ export interface StoreCounters {
   readonly deviceFlushes: number;
   readonly dataBlocksWritten: number;
   readonly dataBlocksRead: number;
+  /** Allocation groups that cells have taken from the pool. */
+  readonly groupsTaken: number;
+  /** Allocation groups that cells have given back to the pool. */
+  readonly groupsReturned: number;
   /** Operations that found all pages of the map that they needed in memory. */
   readonly mapHits: number;
   /** Pages of maps that were read from the devices. */

@@ -159,6 +159,8 @@ export class MemoryStore implements Store {
       deviceFlushes: 0,
       dataBlocksWritten: this.#pool.blocksWritten,
       dataBlocksRead: this.#pool.blocksRead,
+      groupsTaken: 0,
+      groupsReturned: 0,
       mapHits: 0,
       mapMisses: 0,
       mapEvictions: 0,

@@ -246,6 +246,10 @@ function placeGroups(state: CellState, tables: CellTables, sink: PageSink) {
       sink,
     );
   }
+  const pageCount = Math.ceil(groups.length / groupEntriesPerPage);
+  for (const index of tables.groupList.present) {
+    if (index >= pageCount) tables.groupList.put(index, undefined, sink);
+  }
   tables.groupList.allocateTables(sink);
   for (const bitmap of groups) if (bitmap.isDirty) placeBitmap(state, bitmap, sink);
   return { ...tables.groupList.finish(sink), count: groups.length };

@@ -85,6 +85,25 @@ export const orderingBugs: readonly PlantedBug[] = [
     seedsMax: 800,
   },
   {
+    name: 'R7: a group is given back at once, while the last root lists it',
+    file: 'store/cell.ts',
+    find: "returnGroup: (group) => this.record([{ op: 'groupPut', group }]),",
+    replace: `returnGroup: (group) => {
+        this.record([{ op: 'groupPut', group }]);
+        this.state.releaseGroups(Infinity);
+      },`,
+    profile: 'exchange',
+    seedsMax: 400,
+  },
+  {
+    name: 'R7: another cell takes a group before the root without it is durable',
+    file: 'store/cell.ts',
+    find: 'this.state.releaseGroups(this.#durableCheckpoint); // R7',
+    replace: 'this.state.releaseGroups(this.state.checkpointNumber);',
+    profile: 'exchange',
+    seedsMax: 400,
+  },
+  {
     name: 'R8: the root is written without a flush of its pages',
     file: 'store/checkpoint/checkpointer.ts',
     find: 'if (this.#devices.hasVolatileCache) await this.#flush(); // R8',
