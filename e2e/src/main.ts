@@ -4,23 +4,31 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { killAllProcesses } from './process/managed-process.ts';
 import { parseCommandLine } from './runner/command-line.ts';
+import type { EndToEndTest } from './runner/end-to-end-test.ts';
 import { formatTable, formatTotals } from './runner/report.ts';
 import { holdCluster, runClusters } from './runner/run-clusters.ts';
 import { endToEndTests } from './tests/all-tests.ts';
-import { ensureTools } from './tools/tool-builder.ts';
+import { ensureTools, type Tools } from './tools/tool-builder.ts';
+import { runVmTests } from './vm/run-vm-tests.ts';
+import type { VmTest } from './vm/vm-test.ts';
+import { vmGroup, vmTests } from './vm/vm-tests.ts';
 
 async function main(): Promise<number> {
   const options = parseCommandLine(
     process.argv.slice(2),
-    endToEndTests.map((test) => test.name),
+    [...endToEndTests, ...vmTests].map((test) => test.name),
+    { [vmGroup]: vmTests.map((test) => test.name) },
   );
   const tests = endToEndTests.filter((test) => options.only?.includes(test.name) ?? true);
+  // Virtual machines take minutes without /dev/kvm: only for who asks for them.
+  const machines = vmTests.filter((test) => options.only?.includes(test.name) ?? false);
   if (options.list) {
-    for (const test of tests) console.log(`${test.name}: ${test.summary}`);
+    list(tests, options.only === undefined ? vmTests : machines);
     return 0;
   }
-  const tools = await ensureTools(process.env, console.log);
-  if (tools.state === 'missing') console.log(tools.reason);
+  const isForClusters = options.hold || tests.length > 0;
+  const tools = isForClusters ? await ensureTools(process.env, console.log) : noTools;
+  if (tools.state === 'missing' && isForClusters) console.log(tools.reason);
   // Short, because a unix socket's path may have 107 bytes.
   const directory = mkdtempSync(join(tmpdir(), 'varve-e2e-'));
   const common = { only: options.cluster, tools, directory, print: console.log };
@@ -32,7 +40,11 @@ async function main(): Promise<number> {
   }
   endOnInterruption();
   console.log(`Seed ${options.seed}; logs and images in ${directory}`);
-  const outcomes = await runClusters({ ...common, tests, seed: options.seed });
+  const { seed } = options;
+  const outcomes = [
+    ...(tests.length === 0 ? [] : await runClusters({ ...common, tests, seed })),
+    ...(await runVmTests({ tests: machines, directory, seed, print: console.log })),
+  ];
   // A test that failed may have left a client or a second daemon behind.
   killAllProcesses();
   const failed = outcomes.filter((outcome) => outcome.state === 'failed');
@@ -43,6 +55,15 @@ async function main(): Promise<number> {
   }
   console.log(formatTotals(outcomes));
   return failed.length === 0 && outcomes.length > 0 ? 0 : 1;
+}
+
+const noTools: Tools = { state: 'missing', reason: 'no test needs a cluster' };
+
+function list(tests: readonly EndToEndTest[], machines: readonly VmTest[]): void {
+  for (const test of tests) console.log(`${test.name}: ${test.summary}`);
+  if (machines.length === 0) return;
+  console.log(`\nOnly where they are named, all of them by --only ${vmGroup}:`);
+  for (const test of machines) console.log(`${test.name}: ${test.summary}`);
 }
 
 const interruptions = ['SIGINT', 'SIGTERM'] as const;

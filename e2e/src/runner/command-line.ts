@@ -25,16 +25,18 @@ Environment:
 export function parseCommandLine(
   args: readonly string[],
   testNames: readonly string[],
+  groups: Readonly<Record<string, readonly string[]>> = {},
 ): RunnerOptions {
+  const allowed = [...testNames, ...Object.keys(groups)];
   return new Command('npm run e2e --')
     .description('Runs the end-to-end tests on the embedded and on the real Kubernetes API server.')
     .addOption(
       new Option('--only <name...>', 'run these tests only; --list shows the names').argParser(
         (name: string, before: readonly string[] | undefined) => {
-          if (!testNames.includes(name)) {
-            throw new InvalidArgumentError(`Allowed are ${testNames.join(', ')}.`);
+          if (!allowed.includes(name)) {
+            throw new InvalidArgumentError(`Allowed are ${allowed.join(', ')}.`);
           }
-          return [...(before ?? []), name];
+          return [...(before ?? []), ...(groups[name] ?? [name])];
         },
       ),
     )

@@ -20,10 +20,13 @@ export interface EndToEndTest {
   readonly run: (site: Site) => Promise<void>;
 }
 
-/** What became of a test on one kind of cluster. */
+/** What a test ran on: a kind of cluster, or virtual machines without any. */
+export type Ground = ClusterKind | 'vm';
+
+/** What became of a test on one ground. */
 export interface Outcome {
   readonly test: string;
-  readonly cluster: ClusterKind;
+  readonly cluster: Ground;
   readonly state: 'passed' | 'failed' | 'skipped';
   /** Why it failed or was skipped. */
   readonly reason?: string;

@@ -1,21 +1,22 @@
 /** The text of the report: a table with a line per test, and the line of totals. */
-import { clusterKinds, type ClusterKind } from '../clusters/cluster.ts';
-import type { Outcome } from './end-to-end-test.ts';
+import { clusterKinds } from '../clusters/cluster.ts';
+import type { Ground, Outcome } from './end-to-end-test.ts';
 
 const noOutcome = '-';
 
-/** The table: test, one column per kind of cluster, time. */
+/** The table: test, one column per kind of cluster, one for virtual machines where there were some, time. */
 export function formatTable(outcomes: readonly Outcome[]): string {
+  const grounds = groundsOf(outcomes);
   const tests = [...new Set(outcomes.map((outcome) => outcome.test))];
   const rows = [
-    ['test', ...clusterKinds, 'time'],
+    ['test', ...grounds, 'time'],
     ...tests.map((test) => [
       test,
-      ...clusterKinds.map((cluster) => find(outcomes, test, cluster)?.state ?? noOutcome),
-      clusterKinds.map((cluster) => formatElapsed(find(outcomes, test, cluster))).join(' + '),
+      ...grounds.map((cluster) => find(outcomes, test, cluster)?.state ?? noOutcome),
+      grounds.map((cluster) => formatElapsed(find(outcomes, test, cluster))).join(' + '),
     ]),
   ];
-  const widths = [0, 1, 2, 3].map((column) =>
+  const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
   return rows
@@ -35,11 +36,13 @@ export function formatTotals(outcomes: readonly Outcome[]): string {
   );
 }
 
-function find(
-  outcomes: readonly Outcome[],
-  test: string,
-  cluster: ClusterKind,
-): Outcome | undefined {
+function groundsOf(outcomes: readonly Outcome[]): readonly Ground[] {
+  const isVm = ({ cluster }: Outcome): boolean => cluster === 'vm';
+  if (outcomes.length > 0 && outcomes.every(isVm)) return ['vm'];
+  return outcomes.some(isVm) ? [...clusterKinds, 'vm'] : clusterKinds;
+}
+
+function find(outcomes: readonly Outcome[], test: string, cluster: Ground): Outcome | undefined {
   return outcomes.find((outcome) => outcome.test === test && outcome.cluster === cluster);
 }
 

@@ -1,7 +1,7 @@
 /** Runs the chosen tests on each kind of cluster that can be started, and says which cannot. */
 import { once } from 'node:events';
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { clusterKinds, type Cluster, type ClusterKind } from '../clusters/cluster.ts';
 import { startEmbeddedCluster } from '../clusters/embedded-cluster.ts';
 import { startRealCluster } from '../clusters/real-cluster.ts';
@@ -9,6 +9,7 @@ import { runCommand } from '../process/run-command.ts';
 import { messageOf } from '../process/wait-until.ts';
 import type { Tools } from '../tools/tool-builder.ts';
 import type { EndToEndTest, Outcome } from './end-to-end-test.ts';
+import { findPrograms } from './programs-in-path.ts';
 import { runTests } from './run-tests.ts';
 
 /** What to run, with what, and where. */
@@ -78,7 +79,7 @@ async function runOnKind(
       kubectlBinary,
       directory,
       seed: options.seed,
-      programs: findPrograms(options.tests),
+      programs: findPrograms(options.tests.flatMap((test) => test.programs)),
       print: options.print,
     });
   } catch (error) {
@@ -110,23 +111,6 @@ async function describeServer(cluster: Cluster, kubectl: string): Promise<string
 function findKubectl(tools: Tools): string {
   const built = tools.state === 'ready' ? tools.paths.get('kubectl') : undefined;
   return built ?? 'kubectl';
-}
-
-/** Which of the programs that tests ask for are in PATH. */
-function findPrograms(tests: readonly EndToEndTest[]): ReadonlySet<string> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  const isThere = (program: string): boolean =>
-    folders.some((folder) => isExecutable(join(folder, program)));
-  return new Set(tests.flatMap((test) => test.programs).filter(isThere));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function allAs(

@@ -1,0 +1,9 @@
+/** All tests with virtual machines, in the order of the run. They run only where they are named: `--only vm`. */
+import { storageNodeTests } from './tests/storage-node.ts';
+import type { VmTest } from './vm-test.ts';
+
+/** The name that stands for all of them on the command line. */
+export const vmGroup = 'vm';
+
+/** The tests by order of the run. */
+export const vmTests: readonly VmTest[] = [...storageNodeTests];
