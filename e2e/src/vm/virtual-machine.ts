@@ -159,8 +159,10 @@ export class VirtualMachine {
 
   #arguments(agentSocket: string): readonly string[] {
     const { image, directory, memoryMib, processors } = this.#options;
-    // panic: end at once; mitigations: emulation pays dearly for them and nothing here needs them.
-    const kernelArguments = 'console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off';
+    // panic: end at once; mitigations: emulation pays dearly for them and nothing here needs them; the check of
+    // the timer counts ticks, which come late when the host is busy.
+    const kernelArguments =
+      'console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off no_timer_check';
     return [
       ['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
       ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'Nehalem'],
