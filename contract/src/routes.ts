@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { filesystemSchema, putFilesystemSchema } from './filesystem.ts';
+import { hostNqnSchema, hostPageSchema, hostSchema, putHostSchema } from './host.ts';
 import { idSchema } from './identifier.ts';
 import { healthSchema, infoSchema } from './info.ts';
 import { listPoolsQuerySchema, poolPageSchema, poolSchema, putPoolSchema } from './pool.ts';
@@ -59,6 +60,7 @@ const none = z.strictObject({});
 const poolParams = z.strictObject({ pool: idSchema });
 const volumeParams = z.strictObject({ volume: idSchema });
 const snapshotParams = z.strictObject({ snapshot: idSchema });
+const hostParams = z.strictObject({ volume: idSchema, hostNqn: hostNqnSchema });
 const revertParams = z.strictObject({ volume: idSchema, revert: idSchema });
 
 const get = {
@@ -210,6 +212,40 @@ export const routes = {
     body: putFilesystemSchema,
     reply: filesystemSchema,
     problems: ['not-found', 'failed-precondition', 'aborted', 'data-loss', 'insufficient-space'],
+  },
+  listHosts: {
+    ...get,
+    path: '/v1/volumes/{volume}/hosts',
+    summary: 'Hosts that may attach the volume',
+    params: volumeParams,
+    reply: hostPageSchema,
+    problems: ['not-found'],
+  },
+  getHost: {
+    ...get,
+    path: '/v1/volumes/{volume}/hosts/{hostNqn}',
+    summary: 'A grant, without its keys',
+    params: hostParams,
+    reply: hostSchema,
+    problems: ['not-found'],
+  },
+  putHost: {
+    ...put,
+    path: '/v1/volumes/{volume}/hosts/{hostNqn}',
+    summary: 'Grant a host access, or replace its keys; refused while another host has access',
+    params: hostParams,
+    body: putHostSchema,
+    reply: hostSchema,
+    creates: true,
+    problems: ['not-found', 'in-use', 'aborted', 'insufficient-space', 'data-loss'],
+  },
+  deleteHost: {
+    ...remove,
+    path: '/v1/volumes/{volume}/hosts/{hostNqn}',
+    summary:
+      'Revoke access; answers when nothing that the host has sent can change the volume any more',
+    params: hostParams,
+    problems: ['aborted', 'insufficient-space', 'data-loss'],
   },
   listSnapshots: {
     ...get,

@@ -1,6 +1,7 @@
 /** Volumes: writable, thin, created empty, from a snapshot, or from another volume's present content. */
 import { z } from 'zod';
 import { filesystemSchema } from './filesystem.ts';
+import { hostNqnSchema } from './host.ts';
 import {
   byteCountSchema,
   idSchema,
@@ -83,6 +84,8 @@ export const volumeSchema = z
     reclaimableBytes: byteCountSchema.optional(),
     /** Open connections to its export: while there are any, it cannot be deleted or reverted. */
     connections: z.int().nonnegative(),
+    /** NQNs of the hosts that may attach it: while there are any, it cannot be deleted or reverted. */
+    hosts: z.array(hostNqnSchema),
     /** The name of its NBD export. */
     exportName: z.string(),
     /** The last reverts, oldest first. */

@@ -13,6 +13,7 @@ import type { z } from 'zod';
 
 import type { Event } from '../event.ts';
 import type { Filesystem } from '../filesystem.ts';
+import type { Host } from '../host.ts';
 import type { Info } from '../info.ts';
 import type { Page } from '../page.ts';
 import type { Pool } from '../pool.ts';
@@ -41,6 +42,12 @@ export interface CallInput<Name extends RouteName> {
   readonly params?: z.input<Routes[Name]['params']>;
   readonly query?: QueryOf<Name>;
   readonly body?: BodyOf<Name>;
+}
+
+/** Names a grant. */
+export interface HostGrantName {
+  readonly volume: string;
+  readonly hostNqn: string;
 }
 
 /** A client of one daemon. */
@@ -140,6 +147,29 @@ export class DaemonClient {
     options?: CallOptions,
   ): Promise<Filesystem> {
     return this.call('putFilesystem', { params: { volume }, body }, options);
+  }
+
+  /** The grants of a volume. */
+  async listHosts(volume: string, options?: CallOptions): Promise<Page<Host>> {
+    return this.call('listHosts', { params: { volume } }, options);
+  }
+
+  async getHost(grant: HostGrantName, options?: CallOptions): Promise<Host> {
+    return this.call('getHost', { params: grant }, options);
+  }
+
+  /** Grants access; `in-use` while another host has it. */
+  async putHost(
+    grant: HostGrantName,
+    body: BodyOf<'putHost'> = {},
+    options?: CallOptions,
+  ): Promise<Host> {
+    return this.call('putHost', { params: grant, body }, options);
+  }
+
+  /** Revokes access; afterwards nothing that the host has sent can change the volume. */
+  async deleteHost(grant: HostGrantName, options?: CallOptions): Promise<void> {
+    await this.call('deleteHost', { params: grant }, options);
   }
 
   async listSnapshots(

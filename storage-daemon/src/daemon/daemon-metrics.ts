@@ -44,6 +44,7 @@ export class DaemonMetrics {
   readonly #pendingCalls: Gauge;
   readonly #eventStreams: Gauge;
   readonly #connections: Gauge;
+  readonly #hostGrants: Gauge;
   readonly #busySeconds: Counter;
   readonly #store = new Map<keyof StoreCounters, Counter<'pool'>>();
   readonly #exportRequests: Counter<'kind' | 'operation' | 'result'>;
@@ -81,6 +82,7 @@ export class DaemonMetrics {
     this.#pendingCalls = gauge('reactor_pending_calls', 'Calls that the reactor has not answered');
     this.#eventStreams = gauge('event_streams', 'Open event streams');
     this.#connections = gauge('export_connections', 'Open connections of NBD clients');
+    this.#hostGrants = gauge('host_grants', 'Hosts that may attach a volume, over all volumes');
     this.#busySeconds = counter('reactor_busy_seconds', 'Time that the reactor was busy');
     for (const [key, [name, help]] of Object.entries(storeMetrics)) {
       this.#store.set(key as keyof StoreCounters, counter(`store_${name}`, help, ['pool']));
@@ -116,6 +118,7 @@ export class DaemonMetrics {
     this.#pendingCalls.set(pendingCalls);
     this.#eventStreams.set(eventStreams);
     this.#connections.set(counters.connections);
+    this.#hostGrants.set(counters.hostGrants);
     setCounter(this.#busySeconds, {}, counters.busySeconds);
     for (const counter of this.#store.values()) counter.reset();
     for (const { pool, store } of counters.pools) {

@@ -14,6 +14,8 @@ import { TestDaemon, testPoolBytes } from '../testing/test-daemon.ts';
 const mebibyte = 1024 * 1024;
 const volume = { volume: 'volume-1' };
 const snapshot = { snapshot: 'snapshot-1' };
+const hostNqn = 'nqn.2014-08.org.nvmexpress:uuid:6f1f3dcf-6a5f-4a33-a56a-6b6b0f3a7f10';
+const hostKey = 'DHHC-1:01:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:';
 
 let daemon: TestDaemon;
 
@@ -50,6 +52,10 @@ const calls = (): { readonly [Name in RouteName]: CallInput<Name> } => ({
   listSnapshots: { query: { volume: 'volume-1', label: 'app=db', space: 'true' } },
   postReclaimable: { body: { ids: ['snapshot-1'] } },
   putRevert: { params: { ...volume, revert: 'revert-1' }, body: { snapshot: 'snapshot-1' } },
+  putHost: { params: { ...volume, hostNqn }, body: { hostKey } },
+  getHost: { params: { ...volume, hostNqn } },
+  listHosts: { params: volume },
+  deleteHost: { params: { ...volume, hostNqn } },
   deleteSnapshot: { params: snapshot },
   deleteVolume: { params: volume },
 });
@@ -95,6 +101,7 @@ describe('every route', () => {
       filesystem: { state: 'blank' },
       exportName: 'volume/volume-1',
       connections: 0,
+      hosts: [],
       reverts: [],
     });
     expect(reply('getVolume')).toEqual(reply('putVolume'));
@@ -121,6 +128,13 @@ describe('every route', () => {
       reverts: ['revert-1'],
       uuid: reply('putVolume').uuid,
     });
+    expect(reply('putHost')).toEqual({
+      hostNqn,
+      hostKey: { transformation: 'SHA-256' },
+      subsystemNqn: `nqn.2026-11.dev.varve:volume:${reply('putVolume').uuid}`,
+    });
+    expect(reply('getHost')).toEqual(reply('putHost'));
+    expect(reply('listHosts')).toEqual({ items: [reply('putHost')] });
   });
 
   test('may be called again with the same input', async () => {
@@ -133,7 +147,7 @@ describe('every route', () => {
 
   test.each(Object.entries<Route>(routes))('%s refuses unknown fields', async (_, route) => {
     const [endpoint = ''] = daemon.daemon.endpoints;
-    const path = route.path.replace(/\{\w+\}/g, 'abc');
+    const path = route.path.replace('{hostNqn}', hostNqn).replace(/\{\w+\}/g, 'abc');
     const query = await rawRequest(endpoint, { method: route.method, path: `${path}?noSuch=1` });
     expect(query.json).toMatchObject({
       status: 400,

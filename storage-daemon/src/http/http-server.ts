@@ -4,6 +4,7 @@
  * the services, which listeners share.
  */
 import type { Logger } from '@varve/common/logger';
+import { hostNqnLengthMax } from '@varve/contract/host';
 import { ProblemError } from '@varve/contract/problem';
 import { routes, type Route, type RouteName } from '@varve/contract/routes';
 import {
@@ -122,7 +123,8 @@ function createFastify(
       void sendProblem(reply, toProblem(error, request, logger));
     },
     clientErrorHandler: answerNoHttp,
-    routerOptions: { maxParamLength: 200 },
+    // The longest NQN, each character escaped.
+    routerOptions: { maxParamLength: 3 * hostNqnLengthMax },
   };
   if (tls === undefined) return fastify(options);
   const https = { cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' as const };

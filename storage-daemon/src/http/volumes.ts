@@ -1,4 +1,4 @@
-/** Handlers of volumes, their reverts and their file system state. */
+/** Handlers of volumes, their reverts, their file system state and the hosts that may attach them. */
 import type { HttpServices } from './http-services.ts';
 import { toListArgument } from './list-query.ts';
 import { withObjects } from './object-locks.ts';
@@ -14,7 +14,11 @@ export type VolumeRoute =
   | 'deleteVolume'
   | 'putRevert'
   | 'getFilesystem'
-  | 'putFilesystem';
+  | 'putFilesystem'
+  | 'listHosts'
+  | 'getHost'
+  | 'putHost'
+  | 'deleteHost';
 
 /** Creates the handlers of volumes. */
 export function createVolumeHandlers(services: HttpServices): RouteHandlers<VolumeRoute> {
@@ -47,6 +51,17 @@ export function createVolumeHandlers(services: HttpServices): RouteHandlers<Volu
     putFilesystem: ({ params: { volume: id }, body }) =>
       withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
         channel().call('putFilesystem', { id, body }),
+      ),
+    listHosts: ({ params }) => channel().call('listHosts', { id: params.volume }),
+    getHost: ({ params: { volume: id, hostNqn } }) => channel().call('getHost', { id, hostNqn }),
+    putHost: ({ params: { volume: id, hostNqn }, body }) =>
+      withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
+        channel().call('putHost', { id, hostNqn, body }),
+      ),
+    // Nobody gets access before the revoke is over, also if its caller has given up waiting.
+    deleteHost: ({ params: { volume: id, hostNqn } }) =>
+      withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
+        channel().call('deleteHost', { id, hostNqn }),
       ),
   };
 }

@@ -45,6 +45,11 @@ export class Connections implements ExportServer {
     return this.#connections.size;
   }
 
+  /** NBD clients have no host name, and so no grant that could be revoked. */
+  async fence(): Promise<void> {
+    return undefined;
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#shutDown();
     return this.#closed;

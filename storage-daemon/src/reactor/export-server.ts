@@ -5,10 +5,11 @@
  */
 import type { Info } from '@varve/contract/info';
 
+import type { HostFence } from './nvme/host-access.ts';
 import type { NbdListenAddress } from './messages.ts';
 
 /** Sockets and protocol cores. */
-export interface ExportServer {
+export interface ExportServer extends HostFence {
   /** Open connections now, whether they have chosen an export or not. */
   readonly connectionCount: number;
   /** Listens; answers where. Rejects with a ProblemError if an address cannot be had. */

@@ -8,6 +8,7 @@
  */
 import type { Event } from '@varve/contract/event';
 import type { Filesystem } from '@varve/contract/filesystem';
+import type { Host, PutHost } from '@varve/contract/host';
 import type { Info } from '@varve/contract/info';
 import type { Page } from '@varve/contract/page';
 import type { Pool, PutPoolDevice } from '@varve/contract/pool';
@@ -73,6 +74,8 @@ export interface ReactorCounters {
   readonly pools: readonly PoolCounters[];
   /** Open connections, of all protocols. */
   readonly connections: number;
+  /** Hosts that may attach a volume, over all volumes. */
+  readonly hostGrants: number;
   /** Requests on exports since the start. */
   readonly io: Readonly<Record<NodeKind, Readonly<Record<VolumeOperation, OperationStatistics>>>>;
   /** Requests that limits of volumes have held back since the start. */
@@ -130,6 +133,14 @@ export interface ReactorOperations {
   >;
   readonly getFilesystem: Operation<{ readonly id: string }, Filesystem>;
   readonly putFilesystem: Operation<{ readonly id: string; readonly body: Filesystem }, Filesystem>;
+
+  readonly putHost: Operation<
+    { readonly id: string; readonly hostNqn: string; readonly body: PutHost },
+    Creation<Host>
+  >;
+  readonly getHost: Operation<{ readonly id: string; readonly hostNqn: string }, Host>;
+  readonly listHosts: Operation<{ readonly id: string }, Page<Host>>;
+  readonly deleteHost: Operation<{ readonly id: string; readonly hostNqn: string }, undefined>;
 
   readonly putSnapshot: Operation<
     { readonly id: string; readonly body: PutSnapshot },

@@ -6,4 +6,5 @@ export const noExports: ExportServer = {
   connectionCount: 0,
   listen: async () => [],
   close: async () => undefined,
+  fence: async () => undefined,
 };

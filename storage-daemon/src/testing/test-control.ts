@@ -9,6 +9,7 @@ import type { OperationTable } from '../reactor/channel.ts';
 import { createOperations } from '../reactor/control/control.ts';
 import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
 import type { EventRecord } from '../reactor/messages.ts';
+import type { ExportServer } from '../reactor/export-server.ts';
 import { OpenPools } from '../reactor/pools/open-pools.ts';
 import type { StoreEnvironment } from '../store/store-environment.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
@@ -25,6 +26,8 @@ export class TestControl {
   readonly operations: OperationTable;
   readonly pools: OpenPools;
   readonly volumes: VolumeTable;
+  /** What ends the connections of a host. */
+  fence: (volumeId: string, hostNqn: string) => Promise<void> = async () => undefined;
   /** Added to the time that operations see. */
   aheadMs = 0;
 
@@ -38,8 +41,9 @@ export class TestControl {
     this.pools = new OpenPools(blockStoreEngine, environment);
     this.volumes = new VolumeTable({ nodes: this.pools.asNodeFinder(), clockMs: () => 0 });
     const { pools, volumes } = this;
+    const exports: ExportServer = { ...noExports, fence: (...host) => this.fence(...host) };
     this.operations = createOperations(
-      { engine: blockStoreEngine, exports: noExports },
+      { engine: blockStoreEngine, exports },
       { pools, volumes, environment, notices },
     );
   }

@@ -14,6 +14,7 @@ const made: Volume = {
   createdAt: '2026-03-01T10:00:00.000Z',
   referencedBytes: 0,
   connections: 0,
+  hosts: [],
   exportName: 'volume/pvc-claim-uid',
   reverts: [],
 };

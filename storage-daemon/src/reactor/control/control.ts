@@ -4,8 +4,10 @@ import { performance } from 'node:perf_hooks';
 import type { OperationTable } from '../channel.ts';
 import type { ExportServer } from '../export-server.ts';
 import type { ReactorCounters } from '../messages.ts';
+import { HostGrants } from '../host-grants.ts';
 import { FilesystemOperations } from './filesystem-operations.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
+import { HostOperations } from './host-operations.ts';
 import { PoolOperations } from './pool-operations.ts';
 import { SnapshotOperations } from './snapshot-operations.ts';
 import { SpaceProgress } from './space-progress.ts';
@@ -22,6 +24,7 @@ export function createOperations(
   const pools = new PoolOperations(engine, dependencies);
   const volumes = new VolumeOperations(dependencies);
   const snapshots = new SnapshotOperations(dependencies);
+  const hosts = new HostOperations(exports, dependencies);
   const filesystems = new FilesystemOperations(dependencies);
   return {
     start: async ({ nbd }) => {
@@ -41,6 +44,10 @@ export function createOperations(
     putRevert: (argument) => volumes.revert(argument),
     getFilesystem: (argument) => filesystems.get(argument),
     putFilesystem: (argument) => filesystems.put(argument),
+    putHost: (argument) => hosts.put(argument),
+    getHost: (argument) => hosts.get(argument),
+    listHosts: (argument) => hosts.list(argument),
+    deleteHost: (argument) => hosts.delete(argument),
     putSnapshot: (argument) => snapshots.put(argument),
     getSnapshot: (argument) => snapshots.get(argument),
     listSnapshots: (argument) => snapshots.list(argument),
@@ -68,6 +75,7 @@ function readCounters(
   return {
     pools: pools.serving.map(({ store }) => ({ pool: store.poolName, store: store.counters() })),
     connections: exports.connectionCount,
+    hostGrants: new HostGrants(pools).count,
     io: {
       volume: volumes.statistics('volume').read(),
       snapshot: volumes.statistics('snapshot').read(),

@@ -31,6 +31,15 @@ export interface VolumeAttributes {
   readonly limits: Limits;
   /** Oldest first. */
   readonly reverts: readonly DoneRevert[];
+  /** Who may attach it; absent if nobody may. */
+  readonly hosts?: readonly StoredHost[];
+}
+
+/** A host that may attach a volume, with the secrets of DH-HMAC-CHAP. They stay in the daemon. */
+export interface StoredHost {
+  readonly nqn: string;
+  readonly hostKey?: string;
+  readonly controllerKey?: string;
 }
 
 /** Attributes of a snapshot. */
@@ -47,22 +56,27 @@ export interface SnapshotAttributes {
 
 /**
  * @param action What messages begin with.
- * @throws ProblemError `invalid-argument` for labels: nothing else in attributes can grow that far.
+ * @param field What the caller has changed: labels, or the grant of a host.
+ * @throws ProblemError `invalid-argument` for that: nothing else in attributes can grow that far.
  */
 export function encodeAttributes(
   action: string,
   attributes: VolumeAttributes | SnapshotAttributes,
+  field: 'labels' | 'hostNqn' = 'labels',
 ): string {
   const text = canonicalJson(attributes);
   const sizeBytes = Buffer.byteLength(text);
   if (sizeBytes > attributesBytesMax) {
-    const labelBytes = Buffer.byteLength(canonicalJson(attributes.labels));
-    const roomBytes = attributesBytesMax - (sizeBytes - labelBytes);
+    const isHost = field === 'hostNqn' && 'hosts' in attributes;
+    const partBytes = Buffer.byteLength(
+      canonicalJson(isHost ? attributes.hosts : attributes.labels),
+    );
+    const roomBytes = attributesBytesMax - (sizeBytes - partBytes);
     throw new ProblemError(
       'invalid-argument',
-      `${action} failed: labels take ${labelBytes} bytes as JSON; ` +
+      `${action} failed: ${isHost ? 'the grant takes' : 'labels take'} ${partBytes} bytes as JSON; ` +
         `with the other attributes at most ${roomBytes} are allowed`,
-      { field: 'labels' },
+      { field: isHost ? 'hostNqn' : 'labels' },
     );
   }
   return text;

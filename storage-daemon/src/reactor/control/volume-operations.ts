@@ -16,6 +16,7 @@ import type { FoundNode } from '../pools/open-pools.ts';
 import type { ArgumentOf, Creation, ListArgument } from '../messages.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { formatExportName } from '../export-name.ts';
+import { requireNoHosts } from './host-operations.ts';
 import { selectPage } from './list-page.ts';
 import {
   decodeSnapshotAttributes,
@@ -126,8 +127,12 @@ export class VolumeOperations {
     const name: NodeName = { kind: 'volume', name: id };
     const action = `Deleting volume "${id}"`;
     const found = this.#dependencies.pools.find(name);
-    if (!found) this.#dependencies.pools.requireAll(action);
-    else await deleteNode(action, found, this.#dependencies);
+    if (!found) {
+      this.#dependencies.pools.requireAll(action);
+      return;
+    }
+    requireNoHosts(action, found);
+    await deleteNode(action, found, this.#dependencies);
   }
 
   async revert({ id, revert, snapshot }: ArgumentOf<'putRevert'>): Promise<Volume> {
@@ -152,6 +157,7 @@ export class VolumeOperations {
         { field: 'snapshot' },
       );
     }
+    requireNoHosts(action, found);
     const attributes = encodeAttributes(action, {
       ...before,
       // The content is the snapshot's again, and so is what is known of it.

@@ -9,9 +9,14 @@ import { formatUuid } from '../uuid-text.ts';
 
 /** A volume without the sizes that take a computation. */
 export function viewVolume({ store, summary }: FoundNode, connections: number): Volume {
-  const { creation, labels, limits, filesystem, reverts } = decodeVolumeAttributes(
-    summary.attributes,
-  );
+  const {
+    creation,
+    labels,
+    limits,
+    filesystem,
+    reverts,
+    hosts = [],
+  } = decodeVolumeAttributes(summary.attributes);
   return {
     id: summary.name,
     uuid: formatUuid(summary.uuid),
@@ -25,6 +30,7 @@ export function viewVolume({ store, summary }: FoundNode, connections: number): 
     ...(summary.parentSnapshot !== undefined && { parentSnapshot: summary.parentSnapshot }),
     referencedBytes: blocksToBytes(summary.referencedBlocks),
     connections,
+    hosts: hosts.map(({ nqn }) => nqn),
     exportName: formatExportName(summary),
     reverts: reverts.map(({ id }) => id),
   };
