@@ -18,6 +18,21 @@ export const deviceRequestsInFlightMax = 32;
 export const deviceTransferBytesMax = 4 * mebibyteBytes;
 
 /**
+ * Requests that an io_uring device has given to the kernel: deeper than the queue of any NVMe device serves at once.
+ * Waiting ones need no bound of their own, as above.
+ */
+export const ringDeviceRequestsInFlightMax = 256;
+
+/** Slots of one block that an io_uring device copies through: one for each request that it has under way (1 MiB). */
+export const ringBounceBlockSlots = 256;
+
+/** Size of its larger slots: as much as common devices move at once. Larger requests are moved in parts. */
+export const ringBounceLargeBytes = mebibyteBytes / 4;
+
+/** Its larger slots (8 MiB): enough sequential I/O to keep a device busy. */
+export const ringBounceLargeSlots = 32;
+
+/**
  * Blocks of one write-zeroes or discard given to the store at a time (64 MiB). A client may ask for 4 GiB
  * at once; in pieces, other requests get their turn in between.
  */

@@ -18,9 +18,9 @@ import { deviceRequestsInFlightMax, deviceTransferBytesMax } from '../limits.ts'
 import { blockSizeBytes } from '../units.ts';
 import { type BlockDevice, type DeviceCompletion, DeviceError } from './block-device.ts';
 import { deallocateRange } from './deallocate.ts';
-import { blockDeviceHolder, lockFile } from './device-lock.ts';
-import { DeviceOpenError, systemCode } from './device-open-error.ts';
-import { type DeviceProbe, probeDevice } from './device-probe.ts';
+import { systemCode } from './device-open-error.ts';
+import type { DeviceProbe } from './device-probe.ts';
+import { openExclusively } from './open-exclusively.ts';
 
 type SystemCallback = (error: NodeJS.ErrnoException | null, movedBytes: number) => void;
 
@@ -62,33 +62,7 @@ export function openFileDevice(
   path: string,
   options: { readonly isReadOnly?: boolean } = {},
 ): FileDevice {
-  const probe = probeDevice(path);
-  const exclusive = probe.kind === 'block' ? nodeFs.constants.O_EXCL : 0;
-  let fd: number;
-  try {
-    const access =
-      options.isReadOnly === true ? nodeFs.constants.O_RDONLY : nodeFs.constants.O_RDWR;
-    fd = nodeFs.openSync(path, access | exclusive);
-  } catch (error) {
-    throw openError(probe, error);
-  }
-  try {
-    if (probe.kind === 'file') lockFile(fd, path);
-    return new FileDevice({ fd, probe }, nodeFs);
-  } catch (error) {
-    nodeFs.closeSync(fd);
-    throw error;
-  }
-}
-
-function openError(probe: DeviceProbe, cause: unknown): DeviceOpenError {
-  const action = `Open device "${probe.path}"`;
-  const holder = systemCode(cause) === 'EBUSY' ? blockDeviceHolder(probe) : undefined;
-  if (holder === undefined) return DeviceOpenError.fromSystem(action, probe.path, cause);
-  return new DeviceOpenError('in-use', `${action}: held by ${holder}`, {
-    deviceName: probe.path,
-    cause,
-  });
+  return new FileDevice(openExclusively(path, { ...options, isDirect: false }), nodeFs);
 }
 
 /** An open device; see the head of the file. */

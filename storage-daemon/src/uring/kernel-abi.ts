@@ -9,7 +9,7 @@
  */
 
 /** System calls that libc has no function for. */
-export const systemCall = { ioUringSetup: 425, ioUringEnter: 426 } as const;
+export const systemCall = { ioUringSetup: 425, ioUringEnter: 426, ioUringRegister: 427 } as const;
 
 /** `IORING_OP_*` */
 export const opcode = {
@@ -58,6 +58,15 @@ export const enterFlag = { getEvents: 1 << 0, extendedArgument: 1 << 3 } as cons
 /** `IORING_SQ_*`: what the kernel says in the flags of the submission queue. */
 export const submissionQueueFlag = { completionQueueOverflow: 1 << 1 } as const;
 
+/** `IORING_CQ_*`: what we say in the flags of the completion queue (5.8). */
+export const completionQueueFlag = { eventDescriptorDisabled: 1 << 0 } as const;
+
+/** `IORING_REGISTER_*` */
+export const registerOperation = { eventDescriptor: 4 } as const;
+
+/** `EFD_*` of eventfd(2). */
+export const eventDescriptorFlag = { closeOnExec: 0o2000000, nonBlocking: 0o4000 } as const;
+
 /** `IORING_CQE_F_*` */
 export const completionFlag = { more: 1 << 1 } as const;
 
@@ -99,7 +108,7 @@ export const parametersWord = {
 /** `struct io_sqring_offsets`, in words. */
 export const submissionOffsetWord = { head: 0, tail: 1, flags: 4, array: 6 } as const;
 /** `struct io_cqring_offsets`, in words. */
-export const completionOffsetWord = { head: 0, tail: 1, entries: 5 } as const;
+export const completionOffsetWord = { head: 0, tail: 1, entries: 5, flags: 6 } as const;
 
 /** `struct io_uring_sqe`, in words. */
 export const submissionWords = 16;

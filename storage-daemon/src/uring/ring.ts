@@ -20,6 +20,7 @@ import {
   cancelFlag,
   completionFlag,
   completionOffsetWord,
+  completionQueueFlag,
   completionWord,
   completionWords,
   enterFlag,
@@ -70,7 +71,10 @@ export class Ring {
   readonly flags: number;
   readonly #memory: RingMemory;
   readonly #calls: RingSystemCalls;
-  readonly #handlers: CompletionHandler[] = [];
+  /** By type; a type whose owner is gone has none and is given out again. */
+  readonly #handlers: (CompletionHandler | undefined)[] = [];
+  #onQueued: (() => void) | undefined;
+  #isAnnounced = false;
   readonly #queues: Int32Array;
   readonly #submissionMask: number;
   readonly #completionMask: number;
@@ -82,6 +86,7 @@ export class Ring {
     readonly completionHead: number;
     readonly completionTail: number;
     readonly completions: number;
+    readonly completionFlags: number;
   };
   /** What the next setters write to: the queue, or the backlog. */
   #target: Uint32Array;
@@ -119,6 +124,7 @@ export class Ring {
       completionHead: wordOf(completion + completionOffsetWord.head),
       completionTail: wordOf(completion + completionOffsetWord.tail),
       completions: wordOf(completion + completionOffsetWord.entries),
+      completionFlags: wordOf(completion + completionOffsetWord.flags),
     };
     const entryCount = parameters[parametersWord.submissionEntries]!;
     this.#submissionMask = entryCount - 1;
@@ -155,7 +161,26 @@ export class Ring {
 
   /** Registers who gets the completions of operations of a new type. */
   addHandler(handler: CompletionHandler): OperationType {
-    return this.#handlers.push(handler) - 1;
+    const free = this.#handlers.indexOf(undefined);
+    const type = free === -1 ? this.#handlers.length : free;
+    this.#handlers[type] = handler;
+    return type;
+  }
+
+  /** Gives a type back whose operations have all completed. */
+  removeHandler(type: OperationType): void {
+    this.#handlers[type] = undefined;
+  }
+
+  /** Who is told, once until the next `submit`, that operations were prepared: the loop. */
+  setQueuedListener(listener: () => void): void {
+    this.#onQueued = listener;
+  }
+
+  /** Whether completions are told to the ring's event descriptor: only while the thread is about to sleep. */
+  setEvents(isTold: boolean): void {
+    const flags = isTold ? 0 : completionQueueFlag.eventDescriptorDisabled;
+    Atomics.store(this.#queues, this.#word.completionFlags, flags);
   }
 
   /**
@@ -180,6 +205,10 @@ export class Ring {
       this.#tail = (this.#tail + 1) | 0;
     }
     this.#inFlightCount++;
+    if (!this.#isAnnounced) {
+      this.#isAnnounced = true;
+      this.#onQueued?.();
+    }
     const words = this.#target;
     words.fill(0, entry, entry + submissionWords);
     words[entry] = operation;
@@ -303,6 +332,7 @@ export class Ring {
   }
 
   #enter(waitMicroseconds: number): void {
+    this.#isAnnounced = false;
     const queues = this.#queues;
     const counts = this.#counts;
     Atomics.store(queues, this.#word.submissionTail, this.#tail);

@@ -9,7 +9,7 @@ import { endianness } from 'node:os';
 import { assert } from '@varve/common/assert';
 import koffi from 'koffi';
 
-import { systemCall } from './kernel-abi.ts';
+import { eventDescriptorFlag, registerOperation, systemCall } from './kernel-abi.ts';
 
 assert(endianness() === 'LE', 'io_uring is supported on little-endian machines only');
 
@@ -20,6 +20,11 @@ const enterFunction = libc.func(
   'int64_t syscall(int64_t number, int64_t fd, int64_t toSubmit, int64_t minComplete, int64_t flags, ' +
     'int64_t argument, int64_t argumentBytes)',
 );
+const registerFunction = libc.func(
+  'int64_t syscall(int64_t number, int fd, uint32_t operation, void *argument, uint32_t count)',
+);
+const eventDescriptorFunction = libc.func('int eventfd(uint32_t value, int flags)');
+const readEventFunction = libc.func('int eventfd_read(int fd, void *value)');
 const mmapFunction = libc.func(
   'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
 );
@@ -71,6 +76,27 @@ export const ringSystemCalls: RingSystemCalls = {
     return check(result);
   },
 };
+
+/** A descriptor that is readable from the moment on at which a ring has completions, until `clearEvents`. */
+export function createEventDescriptor(ringFd: number): number {
+  const { closeOnExec, nonBlocking } = eventDescriptorFlag;
+  const fd = check(eventDescriptorFunction(0, closeOnExec | nonBlocking));
+  if (fd < 0) return fd;
+  const argument = Int32Array.of(fd);
+  const { eventDescriptor } = registerOperation;
+  const call = systemCall.ioUringRegister;
+  const result = check(registerFunction(call, ringFd, eventDescriptor, argument, 1));
+  return result < 0 ? result : fd;
+}
+
+/** Makes an event descriptor unreadable until the next event. */
+export function clearEvents(fd: number): void {
+  // Fails if there was none: all the same.
+  readEventFunction(fd, eventValue);
+}
+
+/** Takes the count of events, which nobody reads. */
+const eventValue = new Uint8Array(128);
 
 /** Maps `lengthBytes`; answers the address. `fd` is -1 for memory that is no file's. */
 export function mapMemory(

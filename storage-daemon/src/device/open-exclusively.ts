@@ -1,0 +1,63 @@
+/** Opens what is to be a device for this process alone, whatever does its I/O then. */
+import * as nodeFs from 'node:fs';
+
+import { blockDeviceHolder, lockFile } from './device-lock.ts';
+import { DeviceOpenError, systemCode } from './device-open-error.ts';
+import { type DeviceProbe, probeDevice } from './device-probe.ts';
+
+/** A device that this process holds until it closes the descriptor. */
+export interface OpenedDevice {
+  readonly fd: number;
+  readonly probe: DeviceProbe;
+  /** Past the page cache: memory, offsets and lengths must be aligned. */
+  readonly isDirect: boolean;
+}
+
+/** How to open it. */
+export interface OpenDeviceOptions {
+  /** Every write then fails with `io`. */
+  readonly isReadOnly?: boolean;
+  /** Past the page cache, where the file system can: tmpfs, for one, only can since Linux 6.6. */
+  readonly isDirect: boolean;
+}
+
+/** @throws DeviceOpenError, `in-use` if another process, mount or device on top has it. */
+export function openExclusively(path: string, options: OpenDeviceOptions): OpenedDevice {
+  const probe = probeDevice(path);
+  const exclusive = probe.kind === 'block' ? nodeFs.constants.O_EXCL : 0;
+  const access = options.isReadOnly === true ? nodeFs.constants.O_RDONLY : nodeFs.constants.O_RDWR;
+  const { fd, isDirect } = openFile(probe, access | exclusive, options.isDirect);
+  try {
+    if (probe.kind === 'file') lockFile(fd, path);
+    return { fd, probe, isDirect };
+  } catch (error) {
+    nodeFs.closeSync(fd);
+    throw error;
+  }
+}
+
+function openFile(
+  probe: DeviceProbe,
+  flags: number,
+  isDirect: boolean,
+): { readonly fd: number; readonly isDirect: boolean } {
+  try {
+    const direct = isDirect ? nodeFs.constants.O_DIRECT : 0;
+    return { fd: nodeFs.openSync(probe.path, flags | direct), isDirect };
+  } catch (error) {
+    if (isDirect && probe.kind === 'file' && systemCode(error) === 'EINVAL') {
+      return openFile(probe, flags, false);
+    }
+    throw openError(probe, error);
+  }
+}
+
+function openError(probe: DeviceProbe, cause: unknown): DeviceOpenError {
+  const action = `Open device "${probe.path}"`;
+  const holder = systemCode(cause) === 'EBUSY' ? blockDeviceHolder(probe) : undefined;
+  if (holder === undefined) return DeviceOpenError.fromSystem(action, probe.path, cause);
+  return new DeviceOpenError('in-use', `${action}: held by ${holder}`, {
+    deviceName: probe.path,
+    cause,
+  });
+}
