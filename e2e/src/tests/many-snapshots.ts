@@ -38,7 +38,7 @@ export const manySnapshotsTest: EndToEndTest = {
         `${snapshotCount} snapshots to be ready`,
         () => {
           if (watch.readyCount === snapshotCount) return true;
-          const state = watch.isAlive ? 'the watch goes on' : 'the watch has ended';
+          const state = `the watch was begun again ${watch.restartCount} times`;
           throw new Error(`${watch.readyCount} of ${watch.times.size} seen are ready; ${state}`);
         },
         { timeoutMs: readyTimeoutMs },
