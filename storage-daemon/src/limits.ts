@@ -108,10 +108,41 @@ export const nbdConnectionsMax = 1024;
 export const nbdHandshakeTimeoutMs = 60_000;
 
 /**
- * Bytes of replies that wait in a socket before a connection's requests are held back: enough that a client
- * that reads large blocks never starves, and small beside what is under way.
+ * Bytes of replies that wait for the client to take them before a connection's requests are held back: enough
+ * that a client that reads large blocks never starves, and small beside what is under way.
  */
 export const nbdOutputBytesMax = 2 * mebibyteBytes;
+
+/**
+ * Memory of a connection that input is received into. The longest option fits, and so do thirty writes of 4 KiB: what
+ * comes in one system call.
+ */
+export const nbdInputBytes = 128 * 1024;
+
+/** Memory of a connection that replies are gathered in: a little more than 32 reads of 4 KiB, for one system call. */
+export const nbdOutputBatchBytes = 160 * 1024;
+
+/**
+ * Data of a read that is copied behind its head; longer data is sent from where it lies. Copying is cheaper than another
+ * piece of a system call up to about here.
+ */
+export const nbdCopiedReplyBytesMax = 16 * 1024;
+
+/**
+ * The rest of a payload that is received straight into its place. A shorter rest comes with what follows it, in one
+ * system call, and is copied.
+ */
+export const nbdDirectPayloadBytesMin = 32 * 1024;
+
+/**
+ * Buffers of NBD requests that a reactor keeps, by size: the usual block sizes of file systems and copy tools at their usual
+ * queue depths. More requests, or longer ones, use memory of the moment.
+ */
+export const nbdBufferClasses = [
+  { sizeBytes: 4096, countMax: 2048 },
+  { sizeBytes: 64 * 1024, countMax: 128 },
+  { sizeBytes: 256 * 1024, countMax: 96 },
+] as const;
 
 /**
  * Time in which a client takes nothing of what it is sent. Longer than any pause of a virtual machine or a

@@ -1,9 +1,16 @@
 /**
- * Encodes replies (proto, Simple reply message, Structured reply message). A chunk is contiguous on the
- * wire; chunks of one request come together and in order, so each function returns all bytes of its reply.
+ * Encodes replies (proto, Simple reply message, Structured reply message). A chunk is contiguous on the wire;
+ * chunks of one request come together and in order, so each function encodes all of its reply.
+ *
+ * Answers to most requests are written straight into the batch that is sent. What is rare, or of no fixed length,
+ * is a message of its own.
  */
-import { nbdHoleBytesMin, nbdStringBytesMax } from '../limits.ts';
+import { assert } from '@varve/common/assert';
+
+import { nbdCopiedReplyBytesMax, nbdHoleBytesMin, nbdStringBytesMax } from '../limits.ts';
+import type { IoBuffer } from './io-buffer.ts';
 import { allocationContextId } from './meta-context.ts';
+import { type OutputBatch, outputPiecesMax } from './output-batch.ts';
 import type { NbdCookie } from './request.ts';
 import type { NbdExtent } from './volume-port.ts';
 import {
@@ -14,15 +21,34 @@ import {
   NbdReplyType,
 } from './wire-constants.ts';
 
-/** Room that a read leaves in front of its data, for the longest head that may come before it. */
-export const readHeadroomBytes = 28;
-
+/** Bytes of a reply without data, and of the head before data. */
+export const simpleReplyBytes = 16;
+const chunkHeadBytes = 20;
+/** Head and offset, before data. */
+const dataHeadBytes = 28;
 /** A hole chunk: head, offset, size. */
 const holeChunkBytes = 32;
-const chunkHeadBytes = 20;
-const simpleReplyBytes = 16;
 const blockBytes = 4096;
 const zeroBlock = Buffer.alloc(blockBytes);
+/** Runs of zeros that are cut out of one read; with the data between them they fit an empty batch. */
+const zeroRunsMax = 16;
+/** Two pieces, head and data, for each run and each piece of data around it. */
+const structuredPiecesMax = 2 * (2 * zeroRunsMax + 1);
+assert(structuredPiecesMax <= outputPiecesMax, 'an empty batch takes every answer to a read');
+
+/** A successful read that is to be answered. */
+export interface ReadReply extends NbdCookie {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Its first `lengthBytes` are the data. */
+  readonly buffer: IoBuffer;
+}
+
+/** A run of bytes in the data of a read. */
+interface Run {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** A reply without data; error 0 is success. */
 export function encodeSimpleReply(cookie: NbdCookie, error: NbdErrorValue | 0): Buffer {
@@ -31,18 +57,55 @@ export function encodeSimpleReply(cookie: NbdCookie, error: NbdErrorValue | 0): 
   return bytes;
 }
 
-/** A successful read without structured replies; `buffer` is headroom and data. */
-export function encodeSimpleRead(cookie: NbdCookie, buffer: Buffer): Buffer {
-  const start = readHeadroomBytes - simpleReplyBytes;
-  writeSimpleHead(buffer, start, cookie, 0);
-  return buffer.subarray(start);
+/** The reply to a change that was done; false if it does not fit. */
+export function tryWriteSuccess(batch: OutputBatch, cookie: NbdCookie): boolean {
+  if (!batch.hasRoom(simpleReplyBytes, 1)) return false;
+  writeSimpleHead(batch.bytes, batch.reserve(simpleReplyBytes), cookie, 0);
+  return true;
 }
 
-/** A chunk that says that nothing more comes. */
-export function encodeNone(cookie: NbdCookie): Buffer {
-  const bytes = Buffer.allocUnsafe(chunkHeadBytes);
-  writeChunkHead(bytes, 0, cookie, { isLast: true, type: NbdReplyType.NONE, lengthBytes: 0 });
-  return bytes;
+/** A read's reply without structured replies; false if it does not fit. The buffer is then still the caller's. */
+export function tryWriteSimpleRead(batch: OutputBatch, read: ReadReply): boolean {
+  const { buffer, lengthBytes } = read;
+  const isCopied = lengthBytes <= nbdCopiedReplyBytesMax;
+  const copiedBytes = isCopied ? lengthBytes : 0;
+  if (!batch.hasRoom(simpleReplyBytes + copiedBytes, 2)) return false;
+  writeSimpleHead(batch.bytes, batch.reserve(simpleReplyBytes), read, 0);
+  if (isCopied) copyData(batch, buffer, 0, lengthBytes);
+  else batch.addInPlace(buffer, 0, lengthBytes);
+  batch.hold(buffer);
+  return true;
+}
+
+/**
+ * A read's structured reply; false if it does not fit. Long runs of zeros go as holes; with DF there is one chunk
+ * only (proto, NBD_CMD_FLAG_DF).
+ */
+export function tryWriteStructuredRead(
+  batch: OutputBatch,
+  read: ReadReply,
+  isUnfragmented: boolean,
+): boolean {
+  const { buffer, lengthBytes } = read;
+  const isCopied = lengthBytes <= nbdCopiedReplyBytesMax;
+  const headBytes = isCopied ? dataHeadBytes : (2 * zeroRunsMax + 1) * holeChunkBytes;
+  const pieces = isCopied ? 1 : structuredPiecesMax;
+  if (!batch.hasRoom(headBytes + holeChunkBytes + (isCopied ? lengthBytes : 0), pieces))
+    return false;
+  batch.hold(buffer);
+  if (lengthBytes === 0) {
+    writeNone(batch, read);
+    return true;
+  }
+  const zeroRuns = findZeroRuns(buffer.bytes, lengthBytes, isUnfragmented);
+  let next = 0;
+  for (const { start, end } of zeroRuns) {
+    if (start > next) writeData(batch, read, { start: next, end: start });
+    writeHole(batch, read, { start, end });
+    next = end;
+  }
+  if (next < lengthBytes) writeData(batch, read, { start: next, end: lengthBytes });
+  return true;
 }
 
 /** A chunk that says that, and why, a request failed. */
@@ -55,38 +118,6 @@ export function encodeErrorChunk(cookie: NbdCookie, error: NbdErrorValue, messag
   bytes.writeUInt16BE(text.length, chunkHeadBytes + 4);
   bytes.set(text, chunkHeadBytes + 6);
   return bytes;
-}
-
-/**
- * A successful structured read; `buffer` is headroom and data. Long runs of zeros go as holes; with DF
- * there is one chunk only (proto, NBD_CMD_FLAG_DF).
- */
-export function encodeStructuredRead(
-  cookie: NbdCookie,
-  offsetBytes: number,
-  buffer: Buffer,
-  isUnfragmented: boolean,
-): Buffer[] {
-  const data = buffer.subarray(readHeadroomBytes);
-  if (data.length === 0) return [encodeNone(cookie)];
-  const zeroRuns = findZeroRuns(data).filter(
-    ({ start, end }) => !isUnfragmented || end - start === data.length,
-  );
-  if (zeroRuns.length === 0) {
-    writeDataHead(buffer, cookie, { offsetBytes, lengthBytes: data.length, isLast: true });
-    return [buffer];
-  }
-  const chunks: Buffer[] = [];
-  let next = 0;
-  for (const { start, end } of zeroRuns) {
-    if (start > next)
-      chunks.push(...dataChunk(cookie, offsetBytes + next, data.subarray(next, start), false));
-    chunks.push(holeChunk(cookie, offsetBytes + start, end - start, end === data.length));
-    next = end;
-  }
-  if (next < data.length)
-    chunks.push(...dataChunk(cookie, offsetBytes + next, data.subarray(next), true));
-  return chunks;
 }
 
 /**
@@ -108,39 +139,35 @@ export function encodeBlockStatus(cookie: NbdCookie, extents: readonly NbdExtent
   return bytes;
 }
 
-function dataChunk(
-  cookie: NbdCookie,
-  offsetBytes: number,
-  data: Buffer,
-  isLast: boolean,
-): Buffer[] {
-  const head = Buffer.allocUnsafe(readHeadroomBytes);
-  writeDataHead(head, cookie, { offsetBytes, lengthBytes: data.length, isLast });
-  return [head, data];
+function writeNone(batch: OutputBatch, cookie: NbdCookie): void {
+  const at = batch.reserve(chunkHeadBytes);
+  const chunk = { isLast: true, type: NbdReplyType.NONE, lengthBytes: 0 };
+  writeChunkHead(batch.bytes, at, cookie, chunk);
 }
 
-function holeChunk(
-  cookie: NbdCookie,
-  offsetBytes: number,
-  lengthBytes: number,
-  isLast: boolean,
-): Buffer {
-  const bytes = Buffer.allocUnsafe(holeChunkBytes);
-  writeChunkHead(bytes, 0, cookie, { isLast, type: NbdReplyType.OFFSET_HOLE, lengthBytes: 12 });
-  writeU64(bytes, chunkHeadBytes, offsetBytes);
-  bytes.writeUInt32BE(lengthBytes, chunkHeadBytes + 8);
-  return bytes;
+function writeData(batch: OutputBatch, read: ReadReply, { start, end }: Run): void {
+  const isLast = end === read.lengthBytes;
+  const at = batch.reserve(dataHeadBytes);
+  const lengthBytes = 8 + end - start;
+  const type = NbdReplyType.OFFSET_DATA;
+  writeChunkHead(batch.bytes, at, read, { isLast, type, lengthBytes });
+  writeU64(batch.bytes, at + chunkHeadBytes, read.offsetBytes + start);
+  // What is short as a whole is copied whole, and there was room for it.
+  if (read.lengthBytes <= nbdCopiedReplyBytesMax) copyData(batch, read.buffer, start, end);
+  else batch.addInPlace(read.buffer, start, end - start);
 }
 
-function writeDataHead(
-  bytes: Buffer,
-  cookie: NbdCookie,
-  chunk: { offsetBytes: number; lengthBytes: number; isLast: boolean },
-): void {
-  const { isLast, offsetBytes } = chunk;
-  const lengthBytes = 8 + chunk.lengthBytes;
-  writeChunkHead(bytes, 0, cookie, { isLast, type: NbdReplyType.OFFSET_DATA, lengthBytes });
-  writeU64(bytes, chunkHeadBytes, offsetBytes);
+function writeHole(batch: OutputBatch, read: ReadReply, { start, end }: Run): void {
+  const isLast = end === read.lengthBytes;
+  const { bytes } = batch;
+  const at = batch.reserve(holeChunkBytes);
+  writeChunkHead(bytes, at, read, { isLast, type: NbdReplyType.OFFSET_HOLE, lengthBytes: 12 });
+  writeU64(bytes, at + chunkHeadBytes, read.offsetBytes + start);
+  bytes.writeUInt32BE(end - start, at + chunkHeadBytes + 8);
+}
+
+function copyData(batch: OutputBatch, { bytes }: IoBuffer, start: number, end: number): void {
+  if (end > start) bytes.copy(batch.bytes, batch.reserve(end - start), start, end);
 }
 
 function writeChunkHead(
@@ -174,25 +201,27 @@ function writeU64(bytes: Buffer, at: number, value: number): void {
   bytes.writeUInt32BE(value % 2 ** 32, at + 4);
 }
 
+const noRuns: readonly Run[] = [];
+
 /**
  * Runs of zeros that are worth a chunk of their own: all of the data, or at least `nbdHoleBytesMin`. Looks at
  * pieces of 4 KiB; most data has a first byte that is not zero, and costs one look.
  */
-function findZeroRuns(data: Buffer): { start: number; end: number }[] {
-  const runs: { start: number; end: number }[] = [];
+function findZeroRuns(data: Buffer, lengthBytes: number, isUnfragmented: boolean): readonly Run[] {
+  const worthBytes = isUnfragmented ? lengthBytes : Math.min(nbdHoleBytesMin, lengthBytes);
+  let runs: Run[] | undefined;
   let runStart = 0;
-  const endRun = (end: number) => {
-    if (end - runStart >= Math.min(nbdHoleBytesMin, data.length))
-      runs.push({ start: runStart, end });
-  };
-  for (let at = 0; at < data.length; at += blockBytes) {
-    const end = Math.min(at + blockBytes, data.length);
+  for (let at = 0; at < lengthBytes; at += blockBytes) {
+    const end = Math.min(at + blockBytes, lengthBytes);
     const isZero = data[at] === 0 && zeroBlock.compare(data, at, end, 0, end - at) === 0;
-    if (!isZero) {
-      endRun(at);
-      runStart = end;
-    }
+    if (isZero) continue;
+    if (at - runStart >= worthBytes && at > runStart)
+      (runs ??= []).push({ start: runStart, end: at });
+    runStart = end;
   }
-  endRun(data.length);
-  return runs;
+  const restBytes = lengthBytes - runStart;
+  if (restBytes > 0 && restBytes >= worthBytes)
+    (runs ??= []).push({ start: runStart, end: lengthBytes });
+  // Holes are an offer: so many short ones are sent as the data that they are.
+  return runs === undefined || runs.length > zeroRunsMax ? noRuns : runs;
 }

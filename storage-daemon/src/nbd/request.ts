@@ -27,19 +27,22 @@ export interface NbdRequest extends NbdCookie {
   readonly lengthBytes: number;
 }
 
-/** Undefined if the magic is wrong: nothing that follows can be trusted. */
-export function decodeRequest(head: Buffer): NbdRequest | undefined {
-  if (head.readUInt32BE(0) !== NbdMagic.REQUEST) return undefined;
-  const offsetHigh = head.readUInt32BE(16);
-  return {
-    flags: head.readUInt16BE(4),
-    command: head.readUInt16BE(6),
-    cookieHigh: head.readUInt32BE(8),
-    cookieLow: head.readUInt32BE(12),
-    // Below 2^53 a sum of both halves is exact.
-    offsetBytes: offsetHigh < 2 ** 21 ? offsetHigh * 2 ** 32 + head.readUInt32BE(20) : Infinity,
-    lengthBytes: head.readUInt32BE(24),
-  };
+/** An object that takes the heads of one request after the other. */
+export type NbdRequestFields = { -readonly [Name in keyof NbdRequest]: NbdRequest[Name] };
+
+/** Reads the head at `at`; false if its magic is wrong: nothing that follows can be trusted. */
+export function decodeRequest(bytes: Buffer, at: number, request: NbdRequestFields): boolean {
+  if (bytes.readUInt32BE(at) !== NbdMagic.REQUEST) return false;
+  const offsetHigh = bytes.readUInt32BE(at + 16);
+  request.flags = bytes.readUInt16BE(at + 4);
+  request.command = bytes.readUInt16BE(at + 6);
+  request.cookieHigh = bytes.readUInt32BE(at + 8);
+  request.cookieLow = bytes.readUInt32BE(at + 12);
+  // Below 2^53 a sum of both halves is exact.
+  request.offsetBytes =
+    offsetHigh < 2 ** 21 ? offsetHigh * 2 ** 32 + bytes.readUInt32BE(at + 20) : Infinity;
+  request.lengthBytes = bytes.readUInt32BE(at + 24);
+  return true;
 }
 
 /** Only a WRITE brings bytes with it, whatever else is wrong with it. */

@@ -91,7 +91,8 @@ async function converse(seed: number): Promise<ScriptedSession> {
     const end = Math.min(bytes.length, at + 1 + random.below(pieceMax));
     script.session.receive(Buffer.from(bytes.subarray(at, end)));
     at = end;
-    if (random.chance(0.05)) script.session.setOutputBlocked(random.chance(0.5));
+    if (random.chance(0.05)) script.isTaking = random.chance(0.5);
+    if (random.chance(0.05)) script.takeBatch();
     if (random.chance(0.02))
       script.volume.failure = newFailure(random.pick(['io', 'no-space', 'closed']));
     if (random.chance(0.1)) await settle(script);
@@ -99,14 +100,16 @@ async function converse(seed: number): Promise<ScriptedSession> {
       throw new Error(`seed ${seed}: ${script.volume.pending.length} requests under way`);
     }
   }
-  script.session.setOutputBlocked(false);
+  script.isTaking = true;
   random.pick([
     () => script.session.inputEnded(),
     () => script.session.connectionLost(),
     () => script.session.shutDown(),
   ])();
-  await settle(script);
-  await settle(script);
+  for (let turn = 0; turn < 3; turn++) {
+    await settle(script);
+    expect(script.sentBytes).toBeLessThan(sentBytesMax);
+  }
   script.session.connectionLost();
   return script;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import {
   nbdBytesInFlightMax,
   nbdDroppedPayloadBytesMax,
+  nbdOutputBytesMax,
   nbdPayloadBytesMax,
   nbdRequestsInFlightMax,
   nbdStatusExtentsMax,
@@ -385,17 +386,40 @@ describe('limits of the transmission', () => {
     script.session.receive(Buffer.concat([read, read, read]));
     expect(script.volume.calls).toHaveLength(2);
     script.volume.pending.shift()!();
+    // Nor before the client has taken the reply, which is as long.
+    expect(script.volume.calls).toHaveLength(2);
+    script.takeBatch();
     expect(script.volume.calls).toHaveLength(3);
   });
 
+  /** Replies that the client does not take, as many as may wait. */
+  function fillOutput(script: ScriptedSession): void {
+    script.isTaking = false;
+    script.volume.content.fill(1);
+    const read = packRequest({ command: command.read, cookie: 99n, length: exportBytes });
+    for (let bytes = 0; bytes < nbdOutputBytesMax; bytes += exportBytes)
+      script.session.receive(read);
+    script.volume.releaseAll();
+    script.volume.calls.length = 0;
+  }
+
+  function takeAll(script: ScriptedSession): bigint[] {
+    script.isTaking = true;
+    const cookies: bigint[] = [];
+    for (let reply = script.sent.tryReply(() => 0); reply; reply = script.sent.tryReply(() => 0)) {
+      cookies.push(reply.cookie);
+    }
+    return cookies;
+  }
+
   test('nor while the client does not take its replies', () => {
     const script = transmitting();
-    script.session.setOutputBlocked(true);
+    fillOutput(script);
     script.session.receive(packRequest({ command: command.flush }));
     script.session.receive(packRequest({ command: command.flush }));
     expect(script.volume.calls).toEqual([]);
     expect(script.events).toEqual(['reading off']);
-    script.session.setOutputBlocked(false);
+    expect(takeAll(script)).toEqual([99n, 99n]);
     expect(script.volume.calls).toEqual(['flush', 'flush']);
     expect(script.events).toEqual(['reading off', 'reading on']);
   });
@@ -403,12 +427,70 @@ describe('limits of the transmission', () => {
   test('but half a payload is always read to its end', () => {
     const script = transmitting();
     const write = packRequest({ command: command.write }, Buffer.alloc(100, 1));
-    script.session.receive(write.subarray(0, 50));
-    script.session.setOutputBlocked(true);
+    const read = packRequest({ command: command.read, cookie: 99n, length: exportBytes });
+    script.isTaking = false;
+    script.session.receive(Buffer.concat([read, read, write.subarray(0, 50)]));
+    script.volume.content.fill(1);
+    script.volume.releaseAll();
     expect(script.events).toEqual([]);
     script.session.receive(write.subarray(50));
-    expect(script.volume.calls).toEqual(['write 0+100']);
+    expect(script.volume.calls.at(-1)).toBe('write 0+100');
     expect(script.events).toEqual(['reading off']);
+  });
+
+  test('answers to options that are not taken hold back further options', () => {
+    const script = new ScriptedSession();
+    script.isTaking = false;
+    script.session.receive(pack([4, 3]));
+    const list = packOption(3);
+    const lists = Math.ceil(nbdOutputBytesMax / 60);
+    for (let index = 0; index < lists && !script.events.includes('reading off'); index++) {
+      script.session.receive(list);
+    }
+    expect(script.events.at(-1)).toMatch(/reading off|disconnect more than/);
+  });
+});
+
+describe('bytes that are received in place', () => {
+  /** Puts bytes where the session wants them, as a socket does that reads straight into memory. */
+  function deliver(script: ScriptedSession, bytes: Buffer): number[] {
+    const spaces: number[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const space = script.session.receiveSpace();
+      spaces.push(space.lengthBytes);
+      const length = bytes.copy(space.bytes, space.start, at, at + space.lengthBytes);
+      script.session.received(length);
+      at += length;
+    }
+    return spaces;
+  }
+
+  test('a long payload goes straight to where it is written from, and no further', () => {
+    const script = transmitting();
+    const payload = Buffer.alloc(300_000, 5);
+    const request = packRequest({ command: command.write, offset: 7 }, payload);
+    deliver(script, request.subarray(0, 28 + 1000));
+    const rest = Buffer.concat([
+      request.subarray(28 + 1000),
+      packRequest({ command: command.flush }),
+    ]);
+    const spaces = deliver(script, rest);
+    expect(spaces[0]).toBe(299_000);
+    script.volume.releaseAll();
+    expect(script.volume.calls).toEqual(['write 7+300000', 'flush']);
+    expect(script.volume.content.subarray(7, 300_007).equals(payload)).toBe(true);
+  });
+
+  test('a payload that is abandoned while bytes arrive in it is not used again before', () => {
+    const script = transmitting();
+    const payload = Buffer.alloc(300_000, 5);
+    deliver(script, packRequest({ command: command.write }, payload).subarray(0, 100));
+    const space = script.session.receiveSpace();
+    expect(space.lengthBytes).toBeGreaterThan(290_000);
+    script.session.connectionLost();
+    expect(script.events.at(-1)).toBe('ended');
+    script.session.received(1000);
+    expect(script.volume.calls).toEqual([]);
   });
 });
 
@@ -436,13 +518,13 @@ describe('the end', () => {
 
   test('end of input waits for requests that limits hold back', () => {
     const script = transmitting();
-    script.session.setOutputBlocked(true);
+    const flush = packRequest({ command: command.flush, cookie: 2n });
+    script.session.receive(Buffer.concat(Array(nbdRequestsInFlightMax).fill(flush)));
     script.session.receive(write);
     script.session.inputEnded();
     expect(script.events).not.toContain('ended');
-    script.session.setOutputBlocked(false);
     script.volume.releaseAll();
-    expect(replies(script)).toHaveLength(1);
+    expect(replies(script).at(-1)).toEqual(['simple', 1n, 0, Buffer.alloc(0)]);
     expect(script.events).toContain('ended');
   });
 
@@ -480,7 +562,6 @@ describe('the end', () => {
     script.session.connectionLost();
     script.session.shutDown();
     script.session.receive(write);
-    script.session.setOutputBlocked(false);
     expect(script.events).not.toContain('ended');
     script.volume.releaseAll();
     expect(script.events.filter((event) => event === 'ended')).toHaveLength(1);

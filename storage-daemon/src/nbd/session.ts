@@ -19,37 +19,47 @@
 import { assert, assertNever } from '@varve/common/assert';
 
 import {
+  nbdDirectPayloadBytesMin,
   nbdDroppedOptionBytesMax,
   nbdDroppedPayloadBytesMax,
+  nbdInputBytes,
   nbdOptionBytesMax,
   nbdOptionsMax,
+  nbdOutputBytesMax,
 } from '../limits.ts';
 import type { NbdExports } from './exports.ts';
-import { InputQueue } from './input-queue.ts';
+import { InputBuffer } from './input-buffer.ts';
+import type { IoBuffer, IoBufferPool } from './io-buffer.ts';
 import { Negotiation } from './negotiation.ts';
 import { encodeOptionError } from './option-reply.ts';
-import { decodeRequest, type NbdRequest, payloadBytes, requestHeadBytes } from './request.ts';
+import type { OutputBatch } from './output-batch.ts';
+import { OutputQueue } from './output-queue.ts';
+import { decodeRequest, payloadBytes, requestHeadBytes } from './request.ts';
 import type { RequestRefusal } from './request.ts';
-import { Transmission } from './transmission.ts';
+import { type OpenRequest, Transmission } from './transmission.ts';
 import type { NbdVolume } from './volume-port.ts';
 import { NbdCommand, NbdHandshakeFlag, NbdMagic, NbdOptionReply } from './wire-constants.ts';
 
-/**
- * What the session asks of its owner. None of these may call back into the session before it returns, but
- * `send` may say that output is blocked.
- */
+/** What the session asks of its owner. None of these may call back into the session before it returns. */
 export interface NbdActions {
-  /** Sends bytes in order; the buffer is the owner's from now on. */
-  send(bytes: Buffer): void;
+  /** There is something to send: `takeOutput` moves it into a batch. */
+  outputReady(): void;
   /** Whether more input is wanted; input that comes all the same is kept. */
   setReading(isReading: boolean): void;
   /**
-   * Nothing more will be sent. With a reason the client broke the protocol: it need not get what is still
-   * unsent.
+   * Nothing more will be asked to be sent. With a reason the client broke the protocol: it need not get what is
+   * still unsent.
    */
   disconnect(violation: string | undefined): void;
   /** The last call: nothing is under way any more, the export can be closed. */
   ended(): void;
+}
+
+/** Where received bytes are to be put. */
+export interface ReceiveSpace {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly lengthBytes: number;
 }
 
 /** What a session needs. */
@@ -58,6 +68,9 @@ export interface NbdSessionDependencies {
   /** The volume of the export that `exports.open` has opened. */
   readonly openedVolume: () => NbdVolume;
   readonly actions: NbdActions;
+  readonly buffers: IoBufferPool;
+  /** Memory that input is received into; at least `nbdInputBytes`. */
+  readonly inputBytes: Buffer;
 }
 
 type State =
@@ -68,43 +81,60 @@ type State =
   | { readonly name: 'request-head' }
   | {
       readonly name: 'payload';
-      readonly request: NbdRequest;
+      readonly request: OpenRequest;
       readonly payload: Buffer;
       filledBytes: number;
     }
   | {
       readonly name: 'payload-skip';
-      readonly request: NbdRequest;
+      readonly request: OpenRequest;
       readonly refusal: RequestRefusal;
       restBytes: number;
     }
   | { readonly name: 'draining' }
   | { readonly name: 'closed' };
 
+const noBytes = Buffer.alloc(0);
 const optionHeadBytes = 16;
 const knownClientFlags = NbdHandshakeFlag.FIXED_NEWSTYLE | NbdHandshakeFlag.NO_ZEROES;
-const noPayload = Buffer.alloc(0);
+const optionHead: State = { name: 'option-head' };
+const requestHead: State = { name: 'request-head' };
 
 /** The protocol machine of one connection. */
 export class NbdSession {
   readonly #exports: NbdExports;
   readonly #openedVolume: () => NbdVolume;
   readonly #actions: NbdActions;
-  readonly #input = new InputQueue();
+  readonly #input: InputBuffer;
+  readonly #buffers: IoBufferPool;
+  readonly #output = new OutputQueue();
+  /** Chunks that were given to `receive` and did not fit `#input` yet. */
+  #unread: Buffer[] = [];
   #state: State = { name: 'client-flags' };
   #negotiation: Negotiation | undefined;
   #transmission: Transmission | undefined;
   #optionCount = 0;
   #isInputEnded = false;
-  #isOutputBlocked = false;
   #isReading = true;
   #isAdvancing = false;
   #hasEnded = false;
+  /** Given to the owner by `receiveSpace`, until `received`. */
+  readonly #space: { bytes: Buffer; start: number; lengthBytes: number } = {
+    bytes: noBytes,
+    start: 0,
+    lengthBytes: 0,
+  };
+  #isReceiving = false;
+  /** A payload that nobody wants any more while bytes may still arrive in it. */
+  #abandoned: IoBuffer | undefined;
 
-  constructor({ exports, openedVolume, actions }: NbdSessionDependencies) {
+  constructor({ exports, openedVolume, actions, buffers, inputBytes }: NbdSessionDependencies) {
+    assert(inputBytes.length >= nbdInputBytes, 'the longest option fits');
     this.#exports = exports;
     this.#openedVolume = openedVolume;
     this.#actions = actions;
+    this.#buffers = buffers;
+    this.#input = new InputBuffer(inputBytes);
   }
 
   /** True until an export is open: such a client may not stay long. */
@@ -120,14 +150,62 @@ export class NbdSession {
     greeting.writeUInt32BE(NbdMagic.OPTION_HIGH, 8);
     greeting.writeUInt32BE(NbdMagic.OPTION_LOW, 12);
     greeting.writeUInt16BE(knownClientFlags, 16);
-    this.#actions.send(greeting);
+    this.#send(greeting);
   }
 
-  /** Takes bytes that arrived; the buffer is the session's from now on. */
+  /** Takes bytes that arrived elsewhere; their buffer is the session's from now on. */
   receive(bytes: Uint8Array): void {
-    if (this.#state.name === 'closed' || this.#state.name === 'draining') return;
-    this.#input.push(bytes);
+    if (this.#isOver || bytes.length === 0) return;
+    this.#unread.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
     this.#advance();
+  }
+
+  /**
+   * Where to receive the next bytes without a copy: behind what waits, or straight into the rest of a long
+   * payload. The place stays as it is until `received`, which must follow, also after the end.
+   */
+  receiveSpace(): ReceiveSpace {
+    assert(!this.#isReceiving, 'one receive at a time');
+    this.#isReceiving = true;
+    const space = this.#space;
+    const state = this.#state;
+    const payload = state.name === 'payload' ? state : undefined;
+    const restBytes = payload ? payload.request.lengthBytes - payload.filledBytes : 0;
+    if (payload && restBytes >= nbdDirectPayloadBytesMin && this.#input.lengthBytes === 0) {
+      space.bytes = payload.payload;
+      space.start = payload.filledBytes;
+      space.lengthBytes = restBytes;
+    } else {
+      this.#input.makeRoom();
+      space.bytes = this.#input.bytes;
+      space.start = this.#input.end;
+      space.lengthBytes = this.#input.roomBytes;
+    }
+    return space;
+  }
+
+  /** So many bytes, perhaps none, were put into the space. */
+  received(lengthBytes: number): void {
+    assert(this.#isReceiving, 'nothing is being received');
+    this.#isReceiving = false;
+    if (this.#abandoned) this.#buffers.release(this.#abandoned);
+    this.#abandoned = undefined;
+    if (this.#isOver) return;
+    if (this.#space.bytes === this.#input.bytes) this.#input.filled(lengthBytes);
+    else if (this.#state.name === 'payload') this.#state.filledBytes += lengthBytes;
+    this.#advance();
+  }
+
+  /** Moves what is to be sent into a batch, as far as there is room. */
+  takeOutput(batch: OutputBatch): void {
+    this.#output.moveTo(batch);
+    // Requests may have waited for the client to take replies.
+    if (!this.#isReading) this.#advance();
+  }
+
+  /** Nothing waits to be sent. */
+  get isOutputEmpty(): boolean {
+    return this.#output.isEmpty;
   }
 
   /** The client will send nothing more: what it asked for is finished, then the connection ends. */
@@ -139,6 +217,7 @@ export class NbdSession {
   /** The connection is gone. */
   connectionLost(): void {
     this.#transmission?.silence();
+    this.#output.clear();
     this.#close();
   }
 
@@ -148,28 +227,45 @@ export class NbdSession {
     if (this.#transmission?.isIdle !== false) this.#finish();
   }
 
-  /** Tells whether the client takes what it is sent. While it does not, no further request starts. */
-  setOutputBlocked(isBlocked: boolean): void {
-    this.#isOutputBlocked = isBlocked;
-    if (!isBlocked) this.#advance();
+  get #isOver(): boolean {
+    return this.#state.name === 'closed' || this.#state.name === 'draining';
+  }
+
+  #send(bytes: Buffer): void {
+    this.#output.push(bytes);
+    this.#actions.outputReady();
   }
 
   /** Works through the input as far as bytes and limits allow. */
   #advance(): void {
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
-    let mayGoOn = true;
-    while (mayGoOn && this.#mayContinue()) mayGoOn = this.#step();
+    let needsInput = false;
+    while (!needsInput && this.#mayContinue()) needsInput = !this.#step() && !this.#refill();
     this.#isAdvancing = false;
-    if (!mayGoOn && this.#isInputEnded) this.#drain();
+    if (needsInput && this.#isInputEnded) this.#drain();
     this.#updateReading();
   }
 
+  /** Moves bytes that arrived elsewhere into the place for input; false if there are none. */
+  #refill(): boolean {
+    const chunk = this.#unread[0];
+    if (!chunk) return false;
+    const space = this.receiveSpace();
+    const length = Math.min(chunk.length, space.lengthBytes);
+    chunk.copy(space.bytes, space.start, 0, length);
+    if (length === chunk.length) this.#unread.shift();
+    else this.#unread[0] = chunk.subarray(length);
+    this.received(length);
+    return true;
+  }
+
   #mayContinue(): boolean {
-    if (this.#state.name === 'closed' || this.#state.name === 'draining') return false;
+    if (this.#isOver) return false;
     // Half a payload is always read to its end: its request has been let in.
     if (this.#state.name === 'payload' || this.#state.name === 'payload-skip') return true;
-    return !this.#isOutputBlocked && this.#transmission?.hasRoom !== false;
+    // Answers to options wait for the client to take them as well.
+    return this.#transmission?.hasRoom ?? this.#output.lengthBytes < nbdOutputBytesMax;
   }
 
   #updateReading(): void {
@@ -197,16 +293,20 @@ export class NbdSession {
       case 'request-head':
         return this.#takeRequestHead();
       case 'payload':
-        state.filledBytes += this.#input.moveTo(state.payload.subarray(state.filledBytes));
-        if (state.filledBytes < state.payload.length) return false;
-        this.#state = { name: 'request-head' };
-        this.#startOrRefuse(state.request, state.payload);
+        state.filledBytes += this.#input.moveTo(
+          state.payload,
+          state.filledBytes,
+          state.request.lengthBytes - state.filledBytes,
+        );
+        if (state.filledBytes < state.request.lengthBytes) return false;
+        this.#state = requestHead;
+        this.#startOrRefuse(state.request);
         return true;
       case 'payload-skip':
         state.restBytes -= this.#input.skip(state.restBytes);
         if (state.restBytes > 0) return false;
-        this.#state = { name: 'request-head' };
-        this.#transmission!.refuse(state.request, state.refusal);
+        this.#state = requestHead;
+        this.#refuse(state.request, state.refusal);
         return true;
       case 'draining':
       case 'closed':
@@ -217,22 +317,23 @@ export class NbdSession {
   }
 
   #takeClientFlags(): boolean {
-    const bytes = this.#input.tryTake(4);
-    if (!bytes) return false;
-    const clientFlags = bytes.readUInt32BE();
+    const input = this.#input;
+    if (input.lengthBytes < 4) return false;
+    const clientFlags = input.bytes.readUInt32BE(input.take(4));
     if ((clientFlags & ~knownClientFlags) !== 0) {
       this.#violate(`client flags 0x${clientFlags.toString(16)}`);
     } else {
-      const send = (reply: Buffer) => this.#actions.send(reply);
+      const send = (reply: Buffer) => this.#send(reply);
       this.#negotiation = new Negotiation({ clientFlags }, { exports: this.#exports, send });
-      this.#state = { name: 'option-head' };
+      this.#state = optionHead;
     }
     return true;
   }
 
   #takeOptionHead(): boolean {
-    const head = this.#input.tryTake(optionHeadBytes);
-    if (!head) return false;
+    if (this.#input.lengthBytes < optionHeadBytes) return false;
+    const start = this.#input.take(optionHeadBytes);
+    const head = this.#input.bytes.subarray(start, start + optionHeadBytes);
     const option = head.readUInt32BE(8);
     const lengthBytes = head.readUInt32BE(12);
     const isMagic =
@@ -250,61 +351,81 @@ export class NbdSession {
   }
 
   #refuseLongOption(option: number): void {
-    this.#state = { name: 'option-head' };
+    this.#state = optionHead;
     const message = `the option is too long; at most ${nbdOptionBytesMax} bytes are allowed`;
-    this.#actions.send(encodeOptionError(option, NbdOptionReply.ERR_TOO_BIG, message));
+    this.#send(encodeOptionError(option, NbdOptionReply.ERR_TOO_BIG, message));
   }
 
   #takeOptionData({ option, lengthBytes }: { option: number; lengthBytes: number }): boolean {
-    const data = this.#input.tryTake(lengthBytes);
-    if (!data) return false;
-    this.#state = { name: 'option-head' };
+    if (this.#input.lengthBytes < lengthBytes) return false;
+    const start = this.#input.take(lengthBytes);
+    // Negotiation keeps nothing of it.
+    const data = this.#input.bytes.subarray(start, start + lengthBytes);
+    this.#state = optionHead;
     const step = this.#negotiation!.answer(option, data);
     if (step.next === 'close') this.#finish();
     else if (step.next === 'transmission') {
       this.#transmission = new Transmission(step.agreement, {
         volume: this.#openedVolume(),
-        send: (reply) => this.#actions.send(reply),
+        buffers: this.#buffers,
+        output: this.#output,
         replied: () => this.#replied(),
       });
-      this.#state = { name: 'request-head' };
+      this.#state = requestHead;
     }
     return true;
   }
 
   #takeRequestHead(): boolean {
-    const head = this.#input.tryTake(requestHeadBytes);
-    if (!head) return false;
-    const request = decodeRequest(head);
-    if (!request) {
-      this.#violate('a request without its magic');
+    const input = this.#input;
+    if (input.lengthBytes < requestHeadBytes) return false;
+    const transmission = this.#transmission!;
+    const request = transmission.newRequest();
+    const isRequest = decodeRequest(input.bytes, input.take(requestHeadBytes), request);
+    if (!isRequest || request.command === NbdCommand.DISC) {
+      transmission.drop(request);
+      if (isRequest) this.#drain();
+      else this.#violate('a request without its magic');
       return true;
     }
-    if (request.command === NbdCommand.DISC) {
-      this.#drain();
-      return true;
-    }
-    const refusal = this.#transmission!.refusalOf(request);
     const restBytes = payloadBytes(request);
-    if (restBytes > nbdDroppedPayloadBytesMax) this.#violate(`a write of ${restBytes} bytes`);
-    else if (refusal && restBytes > 0) {
+    if (restBytes === 0) {
+      this.#startOrRefuse(request);
+      return true;
+    }
+    const refusal = transmission.refusalOf(request);
+    if (restBytes > nbdDroppedPayloadBytesMax) {
+      transmission.drop(request);
+      this.#violate(`a write of ${restBytes} bytes`);
+    } else if (refusal) {
       this.#state = { name: 'payload-skip', request, refusal, restBytes };
-    } else if (restBytes > 0) {
-      const payload = Buffer.allocUnsafe(restBytes);
-      this.#state = { name: 'payload', request, payload, filledBytes: 0 };
-    } else this.#startOrRefuse(request, noPayload);
+    } else this.#takePayload(request);
     return true;
   }
 
+  /** Most payloads have arrived with their heads. */
+  #takePayload(request: OpenRequest): void {
+    const payload = this.#transmission!.preparePayload(request);
+    const filledBytes = this.#input.moveTo(payload, 0, request.lengthBytes);
+    if (filledBytes === request.lengthBytes) this.#startOrRefuse(request);
+    else this.#state = { name: 'payload', request, payload, filledBytes };
+  }
+
   /** A shutdown may have come while the payload did. */
-  #startOrRefuse(request: NbdRequest, payload: Buffer): void {
+  #startOrRefuse(request: OpenRequest): void {
     const refusal = this.#transmission!.refusalOf(request);
-    if (refusal) this.#transmission!.refuse(request, refusal);
-    else this.#transmission!.start(request, payload);
+    if (refusal) this.#refuse(request, refusal);
+    else this.#transmission!.start(request);
+  }
+
+  #refuse(request: OpenRequest, refusal: RequestRefusal): void {
+    this.#transmission!.refuse(request, refusal);
+    this.#actions.outputReady();
   }
 
   #replied(): void {
     assert(this.#transmission !== undefined, 'a reply before the transmission phase');
+    if (!this.#output.isEmpty) this.#actions.outputReady();
     if (this.#state.name === 'closed') this.#end();
     else if (this.#transmission.isIdle && this.#transmission.isStopping) this.#finish();
     else if (this.#state.name === 'draining') this.#drain();
@@ -314,8 +435,7 @@ export class NbdSession {
   /** Takes no further requests; ends when those under way are answered. */
   #drain(): void {
     if (this.#state.name === 'closed') return;
-    this.#state = { name: 'draining' };
-    this.#input.clear();
+    this.#leave({ name: 'draining' });
     if (this.#transmission?.isIdle !== false) this.#finish();
     else this.#updateReading();
   }
@@ -323,6 +443,7 @@ export class NbdSession {
   #violate(violation: string): void {
     if (this.#state.name === 'closed') return;
     this.#transmission?.silence();
+    this.#output.clear();
     this.#actions.disconnect(violation);
     this.#close();
   }
@@ -334,9 +455,24 @@ export class NbdSession {
   }
 
   #close(): void {
-    this.#state = { name: 'closed' };
-    this.#input.clear();
+    this.#leave({ name: 'closed' });
     this.#end();
+  }
+
+  /** No input is wanted any more: half a request is forgotten. */
+  #leave(next: { readonly name: 'draining' | 'closed' }): void {
+    const state = this.#state;
+    this.#state = next;
+    this.#input.clear();
+    this.#unread = [];
+    if (state.name !== 'payload' && state.name !== 'payload-skip') return;
+    const { request } = state;
+    if (this.#isReceiving && state.name === 'payload') {
+      // Bytes may be on their way into it.
+      this.#abandoned = request.buffer;
+      request.buffer = undefined;
+    }
+    this.#transmission!.drop(request);
   }
 
   #end(): void {

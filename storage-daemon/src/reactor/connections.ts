@@ -13,6 +13,8 @@ import type { ExportServer } from './export-server.ts';
 import type { NbdListenAddress } from './messages.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { listenForNbd, type NbdListener } from './nbd-listener.ts';
+import { createHeapMemory } from './nbd-memory.ts';
+import { NetSocket } from './sockets/net-socket.ts';
 
 /** What the connections need. */
 export interface ConnectionsDependencies {
@@ -25,6 +27,7 @@ export class Connections implements ExportServer {
   readonly #log: ReactorNotices['log'];
   readonly #volumes: VolumeTable;
   readonly #connections = new Set<NbdConnection>();
+  readonly #memory = createHeapMemory();
   readonly #listeners: NbdListener[] = [];
   #isFull = false;
   #closed: Promise<void> | undefined;
@@ -64,9 +67,12 @@ export class Connections implements ExportServer {
       socket.destroy();
       return;
     }
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true);
-    const connection = new NbdConnection({ socket, volumes: this.#volumes, log: this.#log });
+    const connection = new NbdConnection({
+      socket: new NetSocket(socket),
+      memory: this.#memory,
+      volumes: this.#volumes,
+      log: this.#log,
+    });
     this.#connections.add(connection);
     void this.#forgetWhenClosed(connection);
   }

@@ -2,60 +2,76 @@
  * One NBD client: its socket, its protocol machine, its hold on a volume. Ends when the socket is closed,
  * the last request is answered and the volume is given back.
  *
- * Replies of one turn of the event loop leave together, in one system call. What the client does not take
- * fills the socket's buffer, then the session is told, which then starts no further request and stops
+ * Replies of one turn leave together, in one system call, as one batch; the next batch is made when that one was
+ * sent. What the client does not take waits in the session, which then starts no further request and stops
  * reading.
  */
-import type { Socket } from 'node:net';
-
-import {
-  nbdHandshakeTimeoutMs,
-  nbdLingerTimeoutMs,
-  nbdOutputBytesMax,
-  nbdOutputStallTimeoutMs,
-} from '../limits.ts';
-import { type NbdActions, NbdSession } from '../nbd/session.ts';
+import { nbdHandshakeTimeoutMs, nbdOutputStallTimeoutMs } from '../limits.ts';
+import { OutputBatch } from '../nbd/output-batch.ts';
+import { type NbdActions, NbdSession, type ReceiveSpace } from '../nbd/session.ts';
 import type { VolumeTable, VolumeUser } from '../volume/volume-table.ts';
 import type { ReactorNotices } from './channel.ts';
+import type { ConnectionMemory, NbdMemory } from './nbd-memory.ts';
 import { NodeExports } from './node-exports.ts';
+import type { SocketOwner, StreamSocket } from './sockets/stream-socket.ts';
 
 /** What a connection needs. */
 export interface NbdConnectionDependencies {
-  readonly socket: Socket;
+  readonly socket: StreamSocket;
+  readonly memory: NbdMemory;
   readonly volumes: VolumeTable;
   readonly log: ReactorNotices['log'];
 }
 
 /** A client's connection. */
-export class NbdConnection implements VolumeUser, NbdActions {
+export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
   /** Resolves when nothing is left of it. */
   readonly closed: Promise<void>;
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #log: ReactorNotices['log'];
   readonly #exports: NodeExports;
   readonly #session: NbdSession;
+  readonly #memory: NbdMemory;
+  #ownMemory: ConnectionMemory | undefined;
+  readonly #batch: OutputBatch;
+  readonly #flush = (): void => this.#flushOutput();
   readonly #handshakeTimer: NodeJS.Timeout;
   #stallTimer: NodeJS.Timeout | undefined;
-  #output: Buffer[] = [];
-  #outputBytes = 0;
+  /** Counts batches, so that the stall timer knows whether it sees the one that it was set for. */
+  #sentCount = 0;
+  #isFlushPlanned = false;
+  #isSending = false;
+  #isReceiving = false;
   #isDisconnecting = false;
+  #isSocketEnded = false;
+  #isSocketClosed = false;
   #resolveEnded!: () => void;
+  #resolveSocketClosed!: () => void;
 
-  constructor({ socket, volumes, log }: NbdConnectionDependencies) {
+  constructor({ socket, memory, volumes, log }: NbdConnectionDependencies) {
     this.#socket = socket;
     this.#log = log;
+    this.#memory = memory;
+    const { input, output } = (this.#ownMemory = memory.acquire());
+    this.#batch = new OutputBatch(output);
     this.#exports = new NodeExports(this, volumes);
     this.#session = new NbdSession({
       exports: this.#exports,
       openedVolume: () => this.#exports.opened,
       actions: this,
+      buffers: memory.buffers,
+      inputBytes: input,
     });
     this.#handshakeTimer = setTimeout(() => this.#checkHandshake(), nbdHandshakeTimeoutMs);
-    const ended = new Promise<void>((resolve) => {
-      this.#resolveEnded = resolve;
-    });
-    this.closed = this.#waitForEnd(ended);
-    this.#listen();
+    this.closed = this.#waitForEnd(
+      new Promise<void>((resolve) => {
+        this.#resolveEnded = resolve;
+      }),
+      new Promise<void>((resolve) => {
+        this.#resolveSocketClosed = resolve;
+      }),
+    );
+    socket.start(this);
     this.#session.start();
   }
 
@@ -74,87 +90,111 @@ export class NbdConnection implements VolumeUser, NbdActions {
     this.#socket.destroy();
   }
 
-  send(bytes: Buffer): void {
-    if (this.#output.length === 0) setImmediate(() => this.#flushOutput());
-    this.#output.push(bytes);
-    this.#outputBytes += bytes.length;
-    if (this.#outputBytes >= nbdOutputBytesMax) this.#flushOutput();
+  outputReady(): void {
+    if (this.#isFlushPlanned || this.#isSending) return;
+    this.#isFlushPlanned = true;
+    this.#socket.afterTurn(this.#flush);
   }
 
   setReading(isReading: boolean): void {
-    if (this.#isDisconnecting) return;
-    if (isReading) this.#socket.resume();
-    else this.#socket.pause();
+    if (!this.#isDisconnecting) this.#socket.setReading(isReading);
   }
 
   disconnect(violation: string | undefined): void {
     this.#isDisconnecting = true;
-    if (violation !== undefined) {
-      this.#log('warn', 'NBD client broke the protocol, disconnecting', { violation });
-      this.#socket.destroy();
+    if (violation === undefined) {
+      this.outputReady();
       return;
     }
-    this.#flushOutput();
-    this.#socket.end();
-    // What still comes is dropped, so that the client's own close is seen and its last replies are not reset.
-    this.#socket.resume();
-    this.#socket.setTimeout(nbdLingerTimeoutMs, () => this.#socket.destroy());
+    this.#isSocketEnded = true;
+    this.#log('warn', 'NBD client broke the protocol, disconnecting', { violation });
+    this.#socket.destroy();
   }
 
   ended(): void {
     this.#resolveEnded();
   }
 
-  async #waitForEnd(ended: Promise<void>): Promise<void> {
-    const socketClosed = new Promise<void>((resolve) => {
-      this.#socket.once('close', () => resolve());
-    });
+  receive(bytes: Buffer): void {
+    if (!this.#isDisconnecting) this.#session.receive(bytes);
+  }
+
+  receiveSpace(): ReceiveSpace {
+    this.#isReceiving = true;
+    return this.#session.receiveSpace();
+  }
+
+  received(lengthBytes: number): void {
+    this.#isReceiving = false;
+    this.#session.received(lengthBytes);
+    this.#releaseMemory();
+  }
+
+  inputEnded(): void {
+    this.#session.inputEnded();
+  }
+
+  sent(): void {
+    this.#isSending = false;
+    this.#batch.clear(this.#memory.buffers);
+    this.#flushOutput();
+    this.#releaseMemory();
+  }
+
+  /** Clients often leave without a word: that is no failure. */
+  failed(error: NodeJS.ErrnoException): void {
+    if (error.code === 'EPIPE' || error.code === 'ECONNRESET') return;
+    this.#log('warn', 'NBD connection failed', { error: error.message });
+  }
+
+  /** The socket is gone. */
+  socketClosed(): void {
+    this.#isDisconnecting = true;
+    this.#isSocketClosed = true;
+    clearTimeout(this.#handshakeTimer);
+    clearTimeout(this.#stallTimer);
+    this.#session.connectionLost();
+    this.#resolveSocketClosed();
+    this.#releaseMemory();
+  }
+
+  async #waitForEnd(ended: Promise<void>, socketClosed: Promise<void>): Promise<void> {
     await ended;
     await this.#exports.close();
     await socketClosed;
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    socket.on('data', (bytes: Buffer) => {
-      if (!this.#isDisconnecting) this.#session.receive(bytes);
-    });
-    socket.on('end', () => this.#session.inputEnded());
-    socket.on('drain', () => this.#setOutputBlocked(false));
-    socket.on('error', (error) => this.#logFailure(error));
-    socket.on('close', () => {
-      this.#isDisconnecting = true;
-      this.#output = [];
-      clearTimeout(this.#handshakeTimer);
-      clearTimeout(this.#stallTimer);
-      this.#session.connectionLost();
-    });
-  }
-
-  /** `close` follows, whatever it was. Clients often leave without a word: that is no failure. */
-  #logFailure(error: NodeJS.ErrnoException): void {
-    if (error.code === 'EPIPE' || error.code === 'ECONNRESET') return;
-    this.#log('warn', 'NBD connection failed', { error: error.message });
-  }
-
   #flushOutput(): void {
-    const output = this.#output;
-    if (output.length === 0 || this.#socket.destroyed) return;
-    this.#output = [];
-    this.#outputBytes = 0;
-    this.#socket.cork();
-    let hasRoom = true;
-    for (const bytes of output) hasRoom = this.#socket.write(bytes);
-    this.#socket.uncork();
-    if (!hasRoom && this.#socket.writableNeedDrain) this.#setOutputBlocked(true);
+    this.#isFlushPlanned = false;
+    if (this.#isSending || this.#isSocketClosed) return;
+    this.#session.takeOutput(this.#batch);
+    if (this.#batch.pieceCount > 0) {
+      this.#isSending = true;
+      this.#sentCount++;
+      this.#stallTimer ??= this.#armStallTimer();
+      this.#socket.send(this.#batch);
+    } else if (this.#isDisconnecting && !this.#isSocketEnded) {
+      this.#isSocketEnded = true;
+      this.#socket.end();
+    }
   }
 
-  #setOutputBlocked(isBlocked: boolean): void {
-    clearTimeout(this.#stallTimer);
-    if (isBlocked) {
-      this.#stallTimer = setTimeout(() => this.#dropStalled(), nbdOutputStallTimeoutMs);
-    }
-    this.#session.setOutputBlocked(isBlocked);
+  /** Not before the system has let go of all of it. */
+  #releaseMemory(): void {
+    if (!this.#isSocketClosed || this.#isSending || this.#isReceiving) return;
+    if (this.#ownMemory) this.#memory.release(this.#ownMemory);
+    this.#ownMemory = undefined;
+  }
+
+  /** One timer for many batches: each time it looks whether the batch of then is still being sent. */
+  #armStallTimer(): NodeJS.Timeout {
+    const sentCount = this.#sentCount;
+    return setTimeout(() => {
+      this.#stallTimer = undefined;
+      if (!this.#isSending) return;
+      if (this.#sentCount === sentCount) this.#dropStalled();
+      else this.#stallTimer = this.#armStallTimer();
+    }, nbdOutputStallTimeoutMs);
   }
 
   #checkHandshake(): void {

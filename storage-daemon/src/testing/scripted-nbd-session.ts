@@ -2,6 +2,9 @@
  * A session with recorded actions over a small export in memory, whose requests complete when the test says
  * so.
  */
+import { nbdInputBytes, nbdOutputBatchBytes } from '../limits.ts';
+import { IoBufferPool } from '../nbd/io-buffer.ts';
+import { OutputBatch } from '../nbd/output-batch.ts';
 import { NbdSession } from '../nbd/session.ts';
 import type { NbdExport, NbdExportRefusal, NbdExports } from '../nbd/exports.ts';
 import type { NbdCompletion, NbdFailure, NbdVolume } from '../nbd/volume-port.ts';
@@ -96,10 +99,16 @@ export class HeldVolume implements NbdVolume {
 export class ScriptedSession {
   readonly volume: HeldVolume;
   readonly session: NbdSession;
-  readonly sent = new NbdReplyReader();
+  /** Whether the client takes what it is sent, at once. */
+  isTaking = true;
+  readonly buffers = new IoBufferPool([{ sizeBytes: 4096, countMax: 8 }], (sizeBytes) =>
+    Buffer.alloc(sizeBytes, 0xee),
+  );
+  readonly #batch = new OutputBatch(Buffer.alloc(nbdOutputBatchBytes));
+  readonly #sent = new NbdReplyReader();
   /** `reading on`, `disconnect <violation>`, `ended` and `open <name>`, in order. */
   readonly events: string[] = [];
-  sentBytes = 0;
+  #sentBytes = 0;
 
   constructor({ sizeBytes = 1024 * 1024, isReadOnly = false } = {}) {
     this.volume = new HeldVolume(sizeBytes);
@@ -117,16 +126,44 @@ export class ScriptedSession {
     this.session = new NbdSession({
       exports,
       openedVolume: () => this.volume,
+      buffers: this.buffers,
+      inputBytes: Buffer.alloc(nbdInputBytes),
       actions: {
-        send: (bytes) => {
-          this.sentBytes += bytes.length;
-          this.sent.push(bytes);
-        },
+        outputReady: () => undefined,
         setReading: (isReading) => this.events.push(isReading ? 'reading on' : 'reading off'),
         disconnect: (violation) => this.events.push(`disconnect ${violation ?? 'cleanly'}`),
         ended: () => this.events.push('ended'),
       },
     });
     this.session.start();
+  }
+
+  /** What the client has got so far. */
+  get sent(): NbdReplyReader {
+    this.#take();
+    return this.#sent;
+  }
+
+  /** Bytes that the client has got so far. */
+  get sentBytes(): number {
+    this.#take();
+    return this.#sentBytes;
+  }
+
+  #take(): void {
+    while (this.isTaking && !this.session.isOutputEmpty) this.takeBatch();
+  }
+
+  /** Takes one batch, as a socket does. */
+  takeBatch(): void {
+    this.session.takeOutput(this.#batch);
+    for (const { bytes, start, lengthBytes } of this.#batch.pieces.slice(
+      0,
+      this.#batch.pieceCount,
+    )) {
+      this.#sentBytes += lengthBytes;
+      this.#sent.push(Buffer.from(bytes.subarray(start, start + lengthBytes)));
+    }
+    this.#batch.clear(this.buffers);
   }
 }
