@@ -114,17 +114,17 @@ export const nbdHandshakeTimeoutMs = 60_000;
 export const nbdOutputBytesMax = 2 * mebibyteBytes;
 
 /**
- * Memory of a connection that input is received into. The longest option fits, and so do thirty writes of 4 KiB: what
- * comes in one system call.
+ * Memory of a connection that input is received into. The longest option fits, and so do thirty writes of 4 KiB:
+ * what comes in one system call.
  */
 export const nbdInputBytes = 128 * 1024;
 
-/** Memory of a connection that replies are gathered in: a little more than 32 reads of 4 KiB, for one system call. */
+/** Memory of a connection that replies are gathered in: a little more than 32 reads of 4 KiB, for one call. */
 export const nbdOutputBatchBytes = 160 * 1024;
 
 /**
- * Data of a read that is copied behind its head; longer data is sent from where it lies. Copying is cheaper than another
- * piece of a system call up to about here.
+ * Data of a read that is copied behind its head; longer data is sent from where it lies. Copying is cheaper than
+ * another piece of a system call up to about here.
  */
 export const nbdCopiedReplyBytesMax = 16 * 1024;
 
@@ -135,8 +135,8 @@ export const nbdCopiedReplyBytesMax = 16 * 1024;
 export const nbdDirectPayloadBytesMin = 32 * 1024;
 
 /**
- * Buffers of NBD requests that a reactor keeps, by size: the usual block sizes of file systems and copy tools at their usual
- * queue depths. More requests, or longer ones, use memory of the moment.
+ * Buffers of NBD requests that a reactor keeps, by size: the usual block sizes of file systems and copy tools at
+ * their usual queue depths. More requests, or longer ones, use memory of the moment.
  */
 export const nbdBufferClasses = [
   { sizeBytes: 4096, countMax: 2048 },

@@ -1,4 +1,4 @@
-/** The memory that NBD connections move bytes in: buffers of requests, shared by all, and a part for each connection. */
+/** The memory that NBD connections move bytes in: buffers of requests, shared by all, and a part of each one's own. */
 import { nbdBufferClasses, nbdInputBytes, nbdOutputBatchBytes } from '../limits.ts';
 import { IoBufferPool } from '../nbd/io-buffer.ts';
 
