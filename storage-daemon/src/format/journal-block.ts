@@ -86,6 +86,11 @@ export function journalSlots(page: Uint8Array): Uint8Array {
   return page.subarray(headerBytes);
 }
 
+/** True if the page may be a journal block, of whatever journal. */
+export function hasJournalMagic(page: Uint8Array): boolean {
+  return viewOf(page).getUint32(0, true) === journalMagic;
+}
+
 /**
  * Reads a journal block.
  *
@@ -95,7 +100,7 @@ export function journalSlots(page: Uint8Array): Uint8Array {
 export function decodeJournalBlock(page: Uint8Array, cell: number, seed: number): JournalBlock {
   checkPageSize(page);
   const view = viewOf(page);
-  checkFormat(view.getUint32(0, true) === journalMagic, 'magic', () => 'no journal block', 0);
+  checkFormat(hasJournalMagic(page), 'magic', () => 'no journal block', 0);
   const crc = view.getUint32(crcOffset, true);
   checkFormat(
     crc === crc32cWithout(page, crcOffset, seed),

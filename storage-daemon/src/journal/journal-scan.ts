@@ -8,7 +8,7 @@
  */
 import { CorruptionError } from '../format/corruption-error.ts';
 import type { JournalStart } from '../format/cell-root.ts';
-import { decodeJournalBlock, type JournalBlock } from '../format/journal-block.ts';
+import { decodeJournalBlock, hasJournalMagic, type JournalBlock } from '../format/journal-block.ts';
 import { blockSizeBytes } from '../units.ts';
 
 /** A ring as it was read. */
@@ -64,6 +64,8 @@ export function scanJournal(ring: Uint8Array, options: ScanOptions): JournalScan
 function validBlocks(ring: Uint8Array, options: ScanOptions): (JournalBlock | undefined)[] {
   return Array.from({ length: ring.length / blockSizeBytes }, (_, slot) => {
     const page = ring.subarray(slot * blockSizeBytes, (slot + 1) * blockSizeBytes);
+    // Most of a large ring was never written: not worth an error each.
+    if (!hasJournalMagic(page)) return undefined;
     try {
       return decodeJournalBlock(page, options.cell, options.seed);
     } catch (error) {

@@ -15,14 +15,14 @@ import {
 import type { CellRoot } from '../format/cell-root.ts';
 import { decodeDeadDirectory, decodeFreeQueue } from '../format/dead-list.ts';
 import { decodeGroupListPage, groupEntriesPerPage, type GroupEntry } from '../format/group-list.ts';
-import type { MetadataPointer } from '../format/metadata-pointer.ts';
 import { PageType } from '../format/page-header.ts';
 import { bitmapSlots } from '../format/pool-layout.ts';
 import type { ReadPage } from '../map/map-pages.ts';
 import { DeadList } from '../reclaim/dead-list.ts';
 import { CellState, type CellOptions } from './cell-state.ts';
 import type { CellTables } from './checkpoint/checkpoint-image.ts';
-import { PageSource, forEachConcurrently } from './checkpoint/page-source.ts';
+import type { ReadPages } from './checkpoint/page-runs.ts';
+import { PageSource } from './checkpoint/page-source.ts';
 import { PageTable } from './checkpoint/page-table.ts';
 import { StoreError } from './store-error.ts';
 import { TreeNode } from './tree-node.ts';
@@ -32,6 +32,7 @@ export interface LoadDependencies {
   readonly owners: GroupOwners;
   readonly tracker: IoTracker;
   readonly readPage: ReadPage;
+  readonly readPages: ReadPages;
 }
 
 /** A cell in memory. */
@@ -41,7 +42,10 @@ export interface LoadedCell {
 }
 
 /** A cell that holds nothing: what a root is loaded into, and what format begins with. */
-export function createEmptyCell(options: CellOptions, dependencies: LoadDependencies): LoadedCell {
+export function createEmptyCell(
+  options: CellOptions,
+  dependencies: Omit<LoadDependencies, 'readPages'>,
+): LoadedCell {
   const { cell, geometry } = options;
   const table = { cell, fanOut: geometry.tableFanOut };
   return {
@@ -78,20 +82,18 @@ async function loadGroups(
   { source, owners }: { source: PageSource; owners: GroupOwners },
 ): Promise<void> {
   await tables.groupList.load(root.groupList, source);
-  const entries: GroupEntry[] = [];
-  for (const index of tables.groupList.present) {
-    const page = await source.page(tables.groupList.pointer(index)!);
-    const count = Math.min(groupEntriesPerPage, root.groupList.count - index * groupEntriesPerPage);
-    entries.push(
-      ...source.decode(`the group list of cell ${root.cell}`, () =>
-        decodeGroupListPage(page, count),
-      ),
-    );
-  }
-  const bitmaps: GroupBitmap[] = [];
-  await forEachConcurrently(entries, async (entry, index) => {
-    bitmaps[index] = await loadBitmap(entry, state, source);
-  });
+  const entries: GroupEntry[][] = [];
+  const { present } = tables.groupList;
+  await source.pages(
+    present.map((index) => tables.groupList.pointer(index)!),
+    (at, page) => {
+      const left = root.groupList.count - present[at]! * groupEntriesPerPage;
+      entries[at] = source.decode(`the group list of cell ${root.cell}`, () =>
+        decodeGroupListPage(page, Math.min(groupEntriesPerPage, left)),
+      );
+    },
+  );
+  const bitmaps = await loadBitmaps(entries.flat(), state, source);
   for (const bitmap of bitmaps) {
     if (!owners.claim(bitmap.group, root.cell)) {
       throw lost(root.cell, `group ${bitmap.group} is listed twice`);
@@ -105,14 +107,25 @@ async function loadGroups(
   }
 }
 
-async function loadBitmap(
-  entry: GroupEntry,
+async function loadBitmaps(
+  entries: readonly GroupEntry[],
   state: CellState,
   source: PageSource,
-): Promise<GroupBitmap> {
+): Promise<GroupBitmap[]> {
   const { groupBlocks } = state.geometry;
-  const pbn = entry.group * groupBlocks + (entry.slotGeneration % bitmapSlots);
-  const page = await source.page({ pbn, crc: entry.bitmapCrc });
+  const bitmaps: GroupBitmap[] = [];
+  const pointers = entries.map(({ group, slotGeneration, bitmapCrc }) => ({
+    pbn: group * groupBlocks + (slotGeneration % bitmapSlots),
+    crc: bitmapCrc,
+  }));
+  await source.pages(pointers, (index, page) => {
+    bitmaps[index] = createBitmap(entries[index]!, page, state);
+  });
+  return bitmaps;
+}
+
+function createBitmap(entry: GroupEntry, page: Uint8Array, state: CellState): GroupBitmap {
+  const { groupBlocks } = state.geometry;
   const bitmap = new GroupBitmap(entry.group, groupBlocks);
   bitmap.load(page);
   bitmap.slotGeneration = entry.slotGeneration;
@@ -134,22 +147,20 @@ async function loadCatalog(
 ): Promise<void> {
   await tables.catalog.load(root.catalog, source);
   const records: CatalogRecord[] = [];
-  await forEachConcurrently(tables.catalog.present, async (index) => {
-    const page = await source.page(tables.catalog.pointer(index)!);
-    for (let slot = 0; slot < catalogRecordsPerPage; slot++) {
-      const bytes = page.subarray(slot * catalogRecordBytes, (slot + 1) * catalogRecordBytes);
-      const record = source.decode(`the catalog of cell ${root.cell}`, () =>
-        decodeCatalogRecord(bytes),
-      );
-      if (record) records.push(record);
-    }
-  });
+  await source.pages(
+    tables.catalog.present.map((index) => tables.catalog.pointer(index)!),
+    (_, page) => {
+      for (let slot = 0; slot < catalogRecordsPerPage; slot++) {
+        const bytes = page.subarray(slot * catalogRecordBytes, (slot + 1) * catalogRecordBytes);
+        const record = source.decode(`the catalog of cell ${root.cell}`, () =>
+          decodeCatalogRecord(bytes),
+        );
+        if (record) records.push(record);
+      }
+    },
+  );
   records.sort((a, b) => a.id - b.id);
-  const nodes: TreeNode[] = [];
-  await forEachConcurrently(records, async (record, index) => {
-    nodes[index] = await loadNode(record, root.cell, source);
-  });
-  for (const node of nodes) state.addNode(node);
+  for (const record of records) state.addNode(TreeNode.fromRecord(record, ''));
   for (const { id, parent } of records) {
     if (parent === undefined) continue;
     const [child, above] = [state.nodes.get(id)!, state.nodes.get(parent)];
@@ -157,31 +168,41 @@ async function loadCatalog(
     child.parent = above;
     above.children.add(child);
   }
+  await loadNodeStreams(records, state, source);
 }
 
-async function loadNode(
-  record: CatalogRecord,
-  cell: number,
-  source: PageSource,
-): Promise<TreeNode> {
-  const owner = { cell, family: record.family };
-  const attributes = await source.stream(record.attributes, owner);
-  const node = TreeNode.fromRecord(record, decodeText(attributes.bytes));
-  node.deadData = await loadList(record.deadData, owner, source);
-  node.deadMeta = await loadList(record.deadMeta, owner, source);
-  return node;
-}
+type NodeStream = 'attributes' | 'deadData' | 'deadMeta';
 
-async function loadList(
-  pointer: MetadataPointer,
-  owner: { cell: number; family: number },
+/** Attributes and dead lists of all nodes, in as few requests as their pages allow. */
+async function loadNodeStreams(
+  records: readonly CatalogRecord[],
+  state: CellState,
   source: PageSource,
-): Promise<DeadList> {
-  const { bytes, pbns } = await source.stream(pointer, owner);
-  const buckets = source.decode(`a dead list of cell ${owner.cell}`, () =>
-    decodeDeadDirectory(bytes),
+): Promise<void> {
+  const streams: NodeStream[] = ['attributes', 'deadData', 'deadMeta'];
+  const requests = records.flatMap((record) =>
+    streams
+      .filter((stream) => record[stream].pbn !== 0)
+      .map((stream) => ({
+        id: record.id,
+        stream,
+        pointer: record[stream],
+        owner: { cell: state.cell, family: record.family },
+      })),
   );
-  return DeadList.load(buckets, { family: owner.family, directoryPages: pbns, pointer });
+  await source.streams(requests, (index, { bytes, pbns }) => {
+    const { id, stream, pointer, owner } = requests[index]!;
+    const node = state.nodeOf(id);
+    if (stream === 'attributes') {
+      node.attributes = decodeText(bytes);
+      return;
+    }
+    const buckets = source.decode(`a dead list of cell ${state.cell}`, () =>
+      decodeDeadDirectory(bytes),
+    );
+    const place = { family: owner.family, directoryPages: pbns, pointer };
+    node[stream] = DeadList.load(buckets, place);
+  });
 }
 
 function lost(cell: number, reason: string): StoreError {

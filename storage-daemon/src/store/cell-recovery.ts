@@ -18,6 +18,7 @@ import { Cell } from './cell.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
 import { loadCell, type LoadedCell } from './cell-loader.ts';
 import type { CellState } from './cell-state.ts';
+import { createRunReader } from './checkpoint/page-runs.ts';
 import { createPageReader, forEachConcurrently } from './checkpoint/page-source.ts';
 import { mapPagesOfCell } from './map-budget.ts';
 import { ioFailure, type PoolDevices } from './pool-devices.ts';
@@ -110,10 +111,14 @@ export class RecoveredCell {
     const scan = { ...found, openGeneration };
     const mapPagesMax = mapPagesOfCell(superblock, options.open.mapMemoryBytes);
     const { geometry } = superblock;
+    const readPages = createRunReader(
+      { cell, groupBlocks: geometry.groupBlocks },
+      { devices, tracker },
+    );
     const loaded = await loadCell(
       root,
       { cell, geometry, mapPagesMax },
-      { owners, tracker, readPage },
+      { owners, tracker, readPage, readPages },
     );
     await replay(loaded, scan, readPage);
     return new RecoveredCell(options, dependencies, {

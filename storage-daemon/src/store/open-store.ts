@@ -7,6 +7,9 @@ import { identifyPool } from './pool-superblock.ts';
 import { PoolStore } from './pool-store.ts';
 import type { OpenStore } from './store-api.ts';
 
+/** Cells that are recovered at once: their reads overlap, and few rings are in memory. */
+const cellsAtOnce = 4;
+
 /** Recovers the pool and opens it; resolves when it serves. */
 export const openStore: OpenStore = async (options, dependencies) => {
   const { environment } = dependencies;
@@ -16,15 +19,12 @@ export const openStore: OpenStore = async (options, dependencies) => {
   // J5: what is read below may still sit in the drive's cache after a kill, and be lost later.
   if (pool.hasVolatileCache && options.readOnly !== true) await flush(pool);
   const owners = new GroupOwners(pool.groupCount);
-  const recovered: RecoveredCell[] = [];
-  for (let cell = 0; cell < geometry.cellCount; cell++) {
-    recovered.push(
-      await RecoveredCell.recover(
-        { cell, superblock, open: options },
-        { devices: pool, owners, environment },
-      ),
-    );
-  }
+  const recovered = await forAllCells(geometry.cellCount, (cell) =>
+    RecoveredCell.recover(
+      { cell, superblock, open: options },
+      { devices: pool, owners, environment },
+    ),
+  );
   // No cell takes a group before all have said which are theirs.
   const readOnlyReason = readOnlyBecause(
     options.readOnly === true,
@@ -45,6 +45,26 @@ export const openStore: OpenStore = async (options, dependencies) => {
   for (const cell of cells) cell.background.wake();
   return new PoolStore({ superblock }, { cells, owners, environment, devices: pool });
 };
+
+/** Some at once; all that have begun have ended when this does, and then the failure of the first that failed counts. */
+async function forAllCells<T>(count: number, work: (cell: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  let next = 0;
+  let failure: { readonly error: unknown } | undefined;
+  const worker = async () => {
+    while (next < count && !failure) {
+      const cell = next++;
+      try {
+        results[cell] = await work(cell);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(cellsAtOnce, count) }, worker));
+  if (failure) throw failure.error;
+  return results;
+}
 
 function readOnlyBecause(
   isAsked: boolean,

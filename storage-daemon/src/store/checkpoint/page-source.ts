@@ -9,15 +9,27 @@ import {
   streamLevelOf,
   streamPagePointers,
   type StreamOwner,
+  type StreamPlace,
 } from '../../format/stream-page.ts';
 import type { ReadPage } from '../../map/map-pages.ts';
 import { blockSizeBytes } from '../../units.ts';
 import type { IoTracker } from '../../allocator/io-tracker.ts';
 import { ioFailure, type PoolDevices } from '../pool-devices.ts';
+import type { ReadPages } from './page-runs.ts';
 import { StoreError } from '../store-error.ts';
 
-/** Pages read at once while opening. */
-const readsMax = 64;
+/** Requests under way at once while opening, unless said otherwise: what a drive's queues take well. */
+const requestsMax = 128;
+
+/** What a page is compared with. */
+export type PagePointer = Pick<MetadataPointer, 'pbn' | 'crc'>;
+
+/** @throws StoreError `data-loss` for a page that differs from its pointer: never an empty one instead */
+export function checkPage(cell: number, pointer: PagePointer, page: Uint8Array): void {
+  if (crc32c(page) === pointer.crc) return;
+  const action = `Reading metadata block ${pointer.pbn} of cell ${cell}`;
+  throw new StoreError('data-loss', `${action} failed: its checksum is wrong`);
+}
 
 /** Reads a page and compares it with its pointer; a page that differs is lost data, never an empty one. */
 export function createPageReader(
@@ -39,60 +51,106 @@ export function createPageReader(
   };
 }
 
+/** A byte string to read. */
+export interface StreamRequest {
+  readonly pointer: MetadataPointer;
+  readonly owner: StreamOwner;
+}
+
+/** A byte string, and all its pages. */
+export interface StreamContent {
+  readonly bytes: Uint8Array;
+  readonly pbns: number[];
+}
+
 /** Promises instead of callbacks, for opening. */
 export class PageSource {
   readonly #cell: number;
-  readonly #readPage: ReadPage;
+  readonly #readPages: ReadPages;
 
-  constructor(options: { cell: number }, dependencies: { readPage: ReadPage }) {
+  constructor(options: { cell: number }, dependencies: { readPages: ReadPages }) {
     this.#cell = options.cell;
-    this.#readPage = dependencies.readPage;
+    this.#readPages = dependencies.readPages;
   }
 
-  page(pointer: { readonly pbn: number; readonly crc: number }): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.#readPage(pointer, (error, page) => {
-        if (error) reject(error);
-        else resolve(page);
-      });
+  async page(pointer: PagePointer): Promise<Uint8Array> {
+    let found = new Uint8Array(0);
+    await this.#readPages([pointer], (_, page) => {
+      found = page.slice();
     });
+    return found;
+  }
+
+  /** Calls `visit` once for each pointer, in any order; the page's bytes are the visitor's until it returns. */
+  pages(
+    pointers: readonly PagePointer[],
+    visit: (index: number, page: Uint8Array) => void,
+  ): Promise<void> {
+    return this.#readPages(pointers, visit);
   }
 
   /** A byte string and all its pages. */
-  async stream(
-    pointer: MetadataPointer,
-    owner: StreamOwner,
-  ): Promise<{ bytes: Uint8Array; pbns: number[] }> {
-    if (pointer.pbn === 0) return { bytes: new Uint8Array(0), pbns: [] };
-    const root = await this.page(pointer);
-    const parts: Uint8Array[] = [];
-    const pbns: number[] = [];
-    await this.#collect(root, { ...owner, level: streamLevelOf(root), index: 0 }, { parts, pbns });
-    pbns.push(pointer.pbn);
-    return { bytes: concatenate(parts), pbns };
+  async stream(pointer: MetadataPointer, owner: StreamOwner): Promise<StreamContent> {
+    let content: StreamContent = { bytes: new Uint8Array(0), pbns: [] };
+    if (pointer.pbn === 0) return content;
+    await this.streams([{ pointer, owner }], (_, found) => {
+      content = found;
+    });
+    return content;
   }
 
-  async #collect(
-    page: Uint8Array,
-    place: StreamOwner & { level: number; index: number },
-    found: { parts: Uint8Array[]; pbns: number[] },
+  /** Reads byte strings, none of them empty; calls `visit` once for each. */
+  async streams(
+    requests: readonly StreamRequest[],
+    visit: (index: number, content: StreamContent) => void,
   ): Promise<void> {
-    const payload = this.decode(`a list of cell ${this.#cell}`, () =>
-      decodeStreamPage(page, place),
+    const deep: { index: number; level: number; payload: Uint8Array }[] = [];
+    await this.#readPages(
+      requests.map(({ pointer }) => pointer),
+      (index, page) => {
+        const { owner, pointer } = requests[index]!;
+        const level = streamLevelOf(page);
+        const payload = this.#decodePage(page, { ...owner, level, index: 0 });
+        if (level === 0) visit(index, { bytes: payload, pbns: [pointer.pbn] });
+        else deep.push({ index, level, payload });
+      },
     );
-    if (place.level === 0) {
-      found.parts.push(payload);
-      return;
+    for (const { index, level, payload } of deep) {
+      const { owner, pointer } = requests[index]!;
+      const pbns = [pointer.pbn];
+      let payloads = [payload];
+      for (let below = level - 1; below >= 0; below--) {
+        payloads = await this.#readBelow(payloads, { owner, level: below, pbns });
+      }
+      visit(index, { bytes: concatenate(payloads), pbns });
     }
-    const view = viewOf(payload);
-    const count = Math.floor(payload.length / metadataPointerBytes);
-    for (let child = 0; child < count; child++) {
-      const pointer = decodePointer(view, child * metadataPointerBytes);
-      const index = place.index * streamPagePointers + child;
-      found.pbns.push(pointer.pbn);
-      const below = await this.page(pointer);
-      await this.#collect(below, { ...place, level: place.level - 1, index }, found);
+  }
+
+  /** The pages that a level's pages of pointers name, in order. */
+  async #readBelow(
+    above: readonly Uint8Array[],
+    { owner, level, pbns }: { owner: StreamOwner; level: number; pbns: number[] },
+  ): Promise<Uint8Array[]> {
+    const pointers: MetadataPointer[] = [];
+    const indexes: number[] = [];
+    for (const [place, payload] of above.entries()) {
+      const view = viewOf(payload);
+      const count = Math.floor(payload.length / metadataPointerBytes);
+      for (let child = 0; child < count; child++) {
+        pointers.push(decodePointer(view, child * metadataPointerBytes));
+        indexes.push(place * streamPagePointers + child);
+      }
     }
+    const payloads: Uint8Array[] = [];
+    await this.#readPages(pointers, (index, page) => {
+      payloads[index] = this.#decodePage(page, { ...owner, level, index: indexes[index]! });
+    });
+    for (const { pbn } of pointers) pbns.push(pbn);
+    return payloads;
+  }
+
+  #decodePage(page: Uint8Array, place: StreamPlace): Uint8Array {
+    return this.decode(`a list of cell ${this.#cell}`, () => decodeStreamPage(page, place));
   }
 
   /** Runs a decoder; what it finds wrong is lost data. */
@@ -122,6 +180,7 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
 export async function forEachConcurrently<T>(
   items: readonly T[],
   work: (item: T, index: number) => Promise<void>,
+  countMax = requestsMax,
 ): Promise<void> {
   let next = 0;
   const worker = async () => {
@@ -130,5 +189,5 @@ export async function forEachConcurrently<T>(
       await work(items[index]!, index);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(readsMax, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(countMax, items.length) }, worker));
 }
