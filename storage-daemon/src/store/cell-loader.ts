@@ -21,7 +21,7 @@ import type { ReadPage } from '../map/map-pages.ts';
 import { DeadList } from '../reclaim/dead-list.ts';
 import { CellState, type CellOptions } from './cell-state.ts';
 import type { CellTables } from './checkpoint/checkpoint-image.ts';
-import type { ReadPages } from './checkpoint/page-runs.ts';
+import type { ReadPages } from './checkpoint/page-reads.ts';
 import { PageSource } from './checkpoint/page-source.ts';
 import { PageTable } from './checkpoint/page-table.ts';
 import { StoreError } from './store-error.ts';

@@ -18,7 +18,7 @@ import { CorruptionError } from '../format/corruption-error.ts';
 import { blockSizeBytes, blocksToBytes } from '../units.ts';
 import { createEmptyCell } from './cell-loader.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
-import { createPageReader } from './checkpoint/page-source.ts';
+import { createPageReader } from './checkpoint/page-reads.ts';
 import { PoolDevices, ioFailure } from './pool-devices.ts';
 import { chooseGeometry, reserveGroups } from './pool-geometry.ts';
 import type { FormatStore } from './store-api.ts';

@@ -14,7 +14,7 @@ import { blockSizeBytes } from '../../units.ts';
 import type { CellState } from '../cell-state.ts';
 import { cutCheckpoint, type CellTables } from './checkpoint-image.ts';
 import type { PlacedPage } from './page-sink.ts';
-import { forEachConcurrently } from './page-source.ts';
+import { forEachConcurrently } from './for-each-concurrently.ts';
 import { ioFailure, type PoolDevices } from '../pool-devices.ts';
 
 /** Blocks of one write: 1 MiB. */

@@ -1,5 +1,4 @@
 /** Reads metadata while a cell is opened: pages by pointer, streams and tables. */
-import { crc32c } from '../../format/checksum.ts';
 import { CorruptionError } from '../../format/corruption-error.ts';
 import { viewOf } from '../../format/byte-fields.ts';
 import { decodePointer, metadataPointerBytes } from '../../format/metadata-pointer.ts';
@@ -11,54 +10,17 @@ import {
   type StreamOwner,
   type StreamPlace,
 } from '../../format/stream-page.ts';
-import type { ReadPage } from '../../map/map-pages.ts';
-import { blockSizeBytes } from '../../units.ts';
-import type { IoTracker } from '../../allocator/io-tracker.ts';
-import { ioFailure, type PoolDevices } from '../pool-devices.ts';
-import type { ReadPages } from './page-runs.ts';
+import type { PagePointer, ReadPages } from './page-reads.ts';
 import { StoreError } from '../store-error.ts';
 
-/** Requests under way at once while opening, unless said otherwise: what a drive's queues take well. */
-const requestsMax = 128;
-
-/** What a page is compared with. */
-export type PagePointer = Pick<MetadataPointer, 'pbn' | 'crc'>;
-
-/** @throws StoreError `data-loss` for a page that differs from its pointer: never an empty one instead */
-export function checkPage(cell: number, pointer: PagePointer, page: Uint8Array): void {
-  if (crc32c(page) === pointer.crc) return;
-  const action = `Reading metadata block ${pointer.pbn} of cell ${cell}`;
-  throw new StoreError('data-loss', `${action} failed: its checksum is wrong`);
-}
-
-/** Reads a page and compares it with its pointer; a page that differs is lost data, never an empty one. */
-export function createPageReader(
-  cell: number,
-  dependencies: { devices: PoolDevices; tracker: IoTracker },
-): ReadPage {
-  const { devices, tracker } = dependencies;
-  return (pointer, done) => {
-    const page = new Uint8Array(blockSizeBytes);
-    const generation = tracker.begin();
-    devices.read(pointer.pbn, page, (error) => {
-      tracker.end(generation);
-      const action = `Reading metadata block ${pointer.pbn} of cell ${cell}`;
-      if (error) done(ioFailure(action, error), page);
-      else if (crc32c(page) !== pointer.crc) {
-        done(new StoreError('data-loss', `${action} failed: its checksum is wrong`), page);
-      } else done(null, page);
-    });
-  };
-}
-
 /** A byte string to read. */
-export interface StreamRequest {
+interface StreamRequest {
   readonly pointer: MetadataPointer;
   readonly owner: StreamOwner;
 }
 
 /** A byte string, and all its pages. */
-export interface StreamContent {
+interface StreamContent {
   readonly bytes: Uint8Array;
   readonly pbns: number[];
 }
@@ -174,20 +136,4 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length;
   }
   return bytes;
-}
-
-/** Does something for each of many, a bounded number at once; rejects with the first failure. */
-export async function forEachConcurrently<T>(
-  items: readonly T[],
-  work: (item: T, index: number) => Promise<void>,
-  countMax = requestsMax,
-): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    while (next < items.length) {
-      const index = next++;
-      await work(items[index]!, index);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(countMax, items.length) }, worker));
 }

@@ -9,7 +9,8 @@ import { nullPointer, type MetadataPointer } from '../../format/metadata-pointer
 import type { PageType } from '../../format/page-header.ts';
 import { decodeTablePage, emptyTable, encodeTablePage } from '../../format/table-page.ts';
 import type { PageSink } from './page-sink.ts';
-import { forEachConcurrently, type PageSource } from './page-source.ts';
+import { forEachConcurrently } from './for-each-concurrently.ts';
+import type { PageSource } from './page-source.ts';
 
 /** Fixed properties of a table of pages. */
 interface PageTableOptions {

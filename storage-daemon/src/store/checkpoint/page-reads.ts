@@ -1,12 +1,44 @@
 /**
- * Reads many pages of metadata with few requests: pages near each other come in one. A checkpoint lays its pages side
- * by side, so opening a pool of ten thousand snapshots is a few hundred reads of a mebibyte instead of tens of
- * thousands of 4 KiB.
+ * Reads pages of metadata and compares each with the pointer that names it: one at a time, or many with few requests.
+ * A checkpoint lays its pages side by side, so opening a pool of ten thousand snapshots is a few hundred reads of a
+ * mebibyte instead of tens of thousands of 4 KiB.
  */
 import type { IoTracker } from '../../allocator/io-tracker.ts';
+import { crc32c } from '../../format/checksum.ts';
+import type { MetadataPointer } from '../../format/metadata-pointer.ts';
+import type { ReadPage } from '../../map/map-pages.ts';
 import { blockSizeBytes } from '../../units.ts';
 import { ioFailure, type PoolDevices } from '../pool-devices.ts';
-import { checkPage, forEachConcurrently, type PagePointer } from './page-source.ts';
+import { StoreError } from '../store-error.ts';
+import { forEachConcurrently } from './for-each-concurrently.ts';
+
+/** What a page is compared with. */
+export type PagePointer = Pick<MetadataPointer, 'pbn' | 'crc'>;
+
+/** Why this is not the page of the pointer: lost data, never an empty page instead. */
+function findDamage(cell: number, pointer: PagePointer, page: Uint8Array): StoreError | null {
+  if (crc32c(page) === pointer.crc) return null;
+  const action = `Reading metadata block ${pointer.pbn} of cell ${cell}`;
+  return new StoreError('data-loss', `${action} failed: its checksum is wrong`);
+}
+
+/** Reads one page at a time. */
+export function createPageReader(
+  cell: number,
+  dependencies: { devices: PoolDevices; tracker: IoTracker },
+): ReadPage {
+  const { devices, tracker } = dependencies;
+  return (pointer, done) => {
+    const page = new Uint8Array(blockSizeBytes);
+    const generation = tracker.begin();
+    devices.read(pointer.pbn, page, (error) => {
+      tracker.end(generation);
+      if (error) {
+        done(ioFailure(`Reading metadata block ${pointer.pbn} of cell ${cell}`, error), page);
+      } else done(findDamage(cell, pointer, page), page);
+    });
+  };
+}
 
 /** Blocks of one read: 1 MiB. */
 const runBlocksMax = 256;
@@ -52,8 +84,8 @@ export function createRunReader(
           const start = (pointer.pbn - pbn) * blockSizeBytes;
           const page = bytes.subarray(start, start + blockSizeBytes);
           const pageFailure = isWhole ? null : await read(pointer.pbn, page);
-          if (pageFailure) throw pageFailure;
-          checkPage(cell, pointer, page);
+          const damage = pageFailure ?? findDamage(cell, pointer, page);
+          if (damage) throw damage;
           visit(index, page);
         }
       },
