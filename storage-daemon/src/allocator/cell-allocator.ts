@@ -8,6 +8,7 @@
  */
 import { assert } from '@varve/common/assert';
 
+import type { DeallocateQueue } from './deallocate-queue.ts';
 import { GroupBitmap, type BlockRun } from './group-bitmap.ts';
 import type { GroupOwners } from './group-owners.ts';
 import type { IoTracker } from './io-tracker.ts';
@@ -27,6 +28,8 @@ interface Cursor {
 export class CellAllocator {
   readonly groupBlocks: number;
   readonly quarantine: Quarantine;
+  /** Where long freed runs go first; undefined where the devices are not told of them. */
+  deallocation: DeallocateQueue | undefined;
   readonly #groups = new Map<number, GroupBitmap>();
   readonly #cursors: Record<Stream, Cursor> = {
     data: { group: undefined, next: 0 },
@@ -114,7 +117,7 @@ export class CellAllocator {
     return this.#take('data', count);
   }
 
-  /** Gives back what no record will name. */
+  /** Gives back a run that is taken and that no record will name. */
   releaseReservation(run: BlockRun): void {
     for (let pbn = run.pbn; pbn < run.pbn + run.count; pbn++) this.#giveBack(pbn);
   }
@@ -161,8 +164,25 @@ export class CellAllocator {
   /** Makes available what the quarantine no longer needs to hold; returns how much. */
   releaseQuarantine(durability: Durability): number {
     const released = this.quarantine.release(durability);
-    for (const pbn of released) this.#giveBack(pbn);
+    const available = this.deallocation?.accept(released) ?? released; // R4
+    for (const pbn of available) this.#giveBack(pbn);
     return released.length;
+  }
+
+  /** Makes available what waits to be deallocated; returns how much. */
+  withdrawDeallocations(): number {
+    const runs = this.deallocation?.withdraw() ?? [];
+    let count = 0;
+    for (const run of runs) {
+      this.releaseReservation(run);
+      count += run.count;
+    }
+    return count;
+  }
+
+  /** Makes available what the device was told of. */
+  endDeallocation(run: BlockRun): void {
+    this.releaseReservation(run);
   }
 
   isAllocated(pbn: number): boolean {

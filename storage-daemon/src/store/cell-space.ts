@@ -150,6 +150,7 @@ export class CellSpace {
   #leaves(wanted: number, reserve: number): boolean {
     if (this.#free(wanted, this.demandPages) >= reserve) return true;
     const demand = this.countDemand();
+    if (this.#free(wanted, demand) < reserve) this.#state.allocator.withdrawDeallocations();
     while (this.#free(wanted, demand) < reserve) {
       if (!this.#takeAny()) return false;
     }

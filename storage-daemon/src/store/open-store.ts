@@ -5,7 +5,9 @@ import { RecoveredCell } from './cell-recovery.ts';
 import { PoolDevices, ioFailure } from './pool-devices.ts';
 import { identifyPool } from './pool-superblock.ts';
 import { PoolStore } from './pool-store.ts';
-import type { OpenStore } from './store-api.ts';
+import { Deallocator } from './space/deallocator.ts';
+import type { DeallocateOptions, OpenStore } from './store-api.ts';
+import type { StoreEnvironment } from './store-environment.ts';
 
 /** Cells that are recovered at once: their reads overlap, and few rings are in memory. */
 const cellsAtOnce = 4;
@@ -42,8 +44,10 @@ export const openStore: OpenStore = async (options, dependencies) => {
     await pool.stop();
     throw error;
   }
+  const deallocator =
+    options.deallocate && createDeallocator(options.deallocate, cells, { pool, environment });
   for (const cell of cells) cell.background.wake();
-  return new PoolStore({ superblock }, { cells, owners, environment, devices: pool });
+  return new PoolStore({ superblock }, { cells, owners, environment, devices: pool, deallocator });
 };
 
 /** Some at once; all that have begun have ended when this does, and then the failure of the first that failed counts. */
@@ -74,6 +78,16 @@ function readOnlyBecause(
   if (isAsked) return 'it was opened read-only';
   if (isFeature) return 'it has features that this version can only read';
   return cells.find(({ hole }) => hole !== undefined)?.hole;
+}
+
+function createDeallocator(
+  options: DeallocateOptions,
+  cells: readonly Cell[],
+  { pool, environment }: { pool: PoolDevices; environment: StoreEnvironment },
+): Deallocator {
+  const deallocator = new Deallocator(options, { devices: pool, environment });
+  for (const cell of cells) deallocator.serve(cell.state.allocator);
+  return deallocator;
 }
 
 function flush(pool: PoolDevices): Promise<void> {

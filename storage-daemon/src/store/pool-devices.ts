@@ -12,6 +12,7 @@ export class PoolDevices {
   readonly #geometry: PoolGeometry;
   readonly #table: readonly SuperblockDevice[];
   readonly #devices: readonly BlockDevice[];
+  readonly #deallocateRefusers = new Set<BlockDevice>();
   #flushCount = 0;
   #isStopped = false;
   /** Writes and flushes under way. */
@@ -49,6 +50,25 @@ export class PoolDevices {
     const { device, offsetBytes } = this.#locate(pbn, source.length);
     const isDurable = fua && device.hasVolatileCache;
     this.#submit(done, (ended) => device.write(offsetBytes, source, isDurable, ended));
+  }
+
+  /** False for blocks of a device that cannot deallocate, or that has failed to. */
+  canDeallocate(pbn: number): boolean {
+    const { device } = this.#locate(pbn, blockSizeBytes);
+    return device.deallocate !== undefined && !this.#deallocateRefusers.has(device);
+  }
+
+  /** Tells the device that it may forget these blocks. Who has failed once is not asked again. */
+  deallocate(run: { readonly pbn: number; readonly count: number }, done: DeviceCompletion): void {
+    const lengthBytes = blocksToBytes(run.count);
+    const { device, offsetBytes } = this.#locate(run.pbn, lengthBytes);
+    this.#submit(done, (ended) => {
+      assert(device.deallocate !== undefined, `${device.name} cannot deallocate`);
+      device.deallocate(offsetBytes, lengthBytes, (error) => {
+        if (error) this.#deallocateRefusers.add(device);
+        ended(error);
+      });
+    });
   }
 
   /** Reads blocks of the first device's fixed area: cell roots and journals. */

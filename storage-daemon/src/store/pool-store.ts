@@ -20,6 +20,7 @@ import { NodeNames, type NamedNode } from './node-names.ts';
 import { reclaimableTogether, spaceOfNode } from './node-space.ts';
 import { OpenNodeIo } from './io/open-node-io.ts';
 import type { PoolDevices } from './pool-devices.ts';
+import type { Deallocator } from './space/deallocator.ts';
 import type * as api from './store-api.ts';
 import type { StoreEnvironment } from './store-environment.ts';
 import { StoreError } from './store-error.ts';
@@ -31,6 +32,7 @@ interface PoolStoreDependencies {
   readonly owners: GroupOwners;
   readonly environment: StoreEnvironment;
   readonly devices: PoolDevices;
+  readonly deallocator: Deallocator | undefined;
 }
 
 /**
@@ -50,6 +52,7 @@ export class PoolStore implements api.Store {
   readonly #owners: GroupOwners;
   readonly #environment: StoreEnvironment;
   readonly #devices: PoolDevices;
+  readonly #deallocator: Deallocator | undefined;
   readonly #names = new NodeNames();
   /** Highest epoch of each family, by cell and family. */
   readonly #epochs = new Map<string, number>();
@@ -63,6 +66,7 @@ export class PoolStore implements api.Store {
     this.#owners = dependencies.owners;
     this.#environment = dependencies.environment;
     this.#devices = dependencies.devices;
+    this.#deallocator = dependencies.deallocator;
     for (const cell of this.#cells) {
       for (const node of cell.state.nodes.values()) this.#index(cell, node);
     }
@@ -259,6 +263,8 @@ export class PoolStore implements api.Store {
       dataBlocksRead: total((cell) => cell.dataBlocksRead),
       groupsTaken: total(({ space }) => space.groupsTaken),
       groupsReturned: total(({ space }) => space.groupsReturned),
+      deallocatedBytes: blocksToBytes(this.#deallocator?.deallocatedBlocks ?? 0),
+      deallocateFailures: this.#deallocator?.failures ?? 0,
       mapHits: total(({ state }) => state.pages.counters.hits),
       mapMisses: total(({ state }) => state.pages.counters.misses),
       mapEvictions: total(({ state }) => state.pages.counters.evictions),
@@ -294,6 +300,7 @@ export class PoolStore implements api.Store {
     try {
       // What it would record behind a cell's last checkpoint would have to be replayed.
       for (const cell of this.#cells) cell.background.stop();
+      this.#deallocator?.stop();
       for (const cell of this.#cells) {
         await cell.tracker.drain();
         if (!cell.failure) await cell.checkpoint();
@@ -308,6 +315,7 @@ export class PoolStore implements api.Store {
   destroy(): void {
     this.#isClosed = true;
     for (const cell of this.#cells) cell.stop();
+    this.#deallocator?.stop();
     void this.#devices.stop();
   }
 

@@ -40,6 +40,14 @@ export type FormatStore = (
   },
 ) => Promise<void>;
 
+/** How devices are told which blocks they may forget. */
+export interface DeallocateOptions {
+  /** Bytes told of per second, of all devices together. */
+  readonly bytesPerSecond: number;
+  /** Blocks of the shortest run that is told of; default 16 (64 KiB). */
+  readonly runBlocksMin?: number;
+}
+
 /** Limits and pacing of an open store; none changes the format. */
 export interface OpenOptions {
   /** Refuse all changes (inspection). */
@@ -52,6 +60,8 @@ export interface OpenOptions {
   readonly checkpointRecords?: number;
   /** Bytes of pages of maps to keep in memory; default 512 MiB per TiB of the pool, at least 64 MiB. */
   readonly mapMemoryBytes?: number;
+  /** Whether and how devices are told which blocks they may forget; default: they are not. */
+  readonly deallocate?: DeallocateOptions | undefined;
 }
 
 /**
@@ -130,6 +140,10 @@ export interface StoreCounters {
   readonly groupsTaken: number;
   /** Allocation groups that cells have given back to the pool. */
   readonly groupsReturned: number;
+  /** Bytes of freed blocks that devices were told of. */
+  readonly deallocatedBytes: number;
+  /** Deallocations that devices refused. */
+  readonly deallocateFailures: number;
   /** Operations that found all pages of the map that they needed in memory. */
   readonly mapHits: number;
   /** Pages of maps that were read from the devices. */

@@ -161,6 +161,8 @@ export class MemoryStore implements Store {
       dataBlocksRead: this.#pool.blocksRead,
       groupsTaken: 0,
       groupsReturned: 0,
+      deallocatedBytes: 0,
+      deallocateFailures: 0,
       mapHits: 0,
       mapMisses: 0,
       mapEvictions: 0,

@@ -18,7 +18,7 @@ import { tearBlock, type BlockWrite, type SimImage } from './sim-image.ts';
 export type CrashKind = 'power' | 'kill';
 
 /** What a request asks for. */
-export type RequestKind = 'read' | 'write' | 'flush';
+export type RequestKind = 'read' | 'write' | 'flush' | 'deallocate';
 
 /** Fixed properties and faults of a simulated device. */
 export interface SimDeviceOptions {
@@ -53,13 +53,14 @@ export interface DeviceCounters {
   writtenBytes: number;
   fuaWrites: number;
   flushes: number;
+  deallocations: number;
 }
 
 interface Request {
   readonly kind: RequestKind;
   readonly block: number;
   readonly buffer: Uint8Array;
-  /** A write's content when it was submitted. */
+  /** A write's content when it was submitted; what a deallocation leaves. */
   readonly writes: readonly BlockWrite[];
   readonly fua: boolean;
   readonly flushMark: number;
@@ -82,6 +83,7 @@ export class SimDevice implements BlockDevice {
     writtenBytes: 0,
     fuaWrites: 0,
     flushes: 0,
+    deallocations: 0,
   };
   readonly #options: SimDeviceOptions;
   readonly #image: SimImage;
@@ -121,6 +123,17 @@ export class SimDevice implements BlockDevice {
   flush(done: DeviceCompletion): void {
     this.counters.flushes++;
     this.#submit('flush', { offsetBytes: 0, buffer: new Uint8Array(0), fua: false, done });
+  }
+
+  /** From now on the blocks read as anything, in any order with other requests, and a crash may undo it. */
+  deallocate(offsetBytes: number, lengthBytes: number, done: DeviceCompletion): void {
+    this.counters.deallocations++;
+    const buffer = new Uint8Array(lengthBytes);
+    for (let start = 0; start < lengthBytes; start += blockSizeBytes) {
+      const block = buffer.subarray(start, start + blockSizeBytes);
+      if (this.#random.chance(0.5)) this.#random.fillBytes(block);
+    }
+    this.#submit('deallocate', { offsetBytes, buffer, fua: false, done });
   }
 
   close(): Promise<void> {
@@ -209,7 +222,7 @@ export class SimDevice implements BlockDevice {
       kind,
       block,
       buffer,
-      writes: kind === 'write' ? splitBlocks(block, buffer) : [],
+      writes: this.#writesOf(kind, block, buffer),
       fua,
       flushMark: this.#image.flushMark(),
       fails,
@@ -224,6 +237,13 @@ export class SimDevice implements BlockDevice {
         complete,
       );
     } else this.#scheduler.enqueue(complete);
+  }
+
+  /** Of deallocated blocks some keep what they hold. */
+  #writesOf(kind: RequestKind, block: number, buffer: Uint8Array): BlockWrite[] {
+    if (kind === 'write') return splitBlocks(block, buffer);
+    if (kind !== 'deallocate') return [];
+    return splitBlocks(block, buffer).filter(() => this.#random.chance(0.8));
   }
 
   #complete(request: Request): void {
@@ -247,7 +267,9 @@ export class SimDevice implements BlockDevice {
 
   #apply(request: Request): void {
     if (request.kind === 'flush') this.#image.flushUpTo(request.flushMark);
-    else if (request.kind === 'write') {
+    else if (request.kind === 'deallocate') {
+      for (const { block, bytes } of request.writes) this.#store(block, bytes, false);
+    } else if (request.kind === 'write') {
       checkUnchanged(request);
       for (const { block, bytes } of request.writes) this.#store(block, bytes, request.fua);
     } else this.#fillTarget(request);

@@ -1,4 +1,5 @@
 /** All planted bugs: every rule of the design broken on purpose, one at a time. */
+import { deallocationBugs } from './deallocation-bugs.ts';
 import { journalBugs } from './journal-bugs.ts';
 import { orderingBugs } from './ordering-bugs.ts';
 import { ownershipBugs } from './ownership-bugs.ts';
@@ -9,6 +10,7 @@ import { serviceBugs } from './service-bugs.ts';
 /** In the order of the rules. */
 export const plantedBugs: readonly PlantedBug[] = [
   ...orderingBugs,
+  ...deallocationBugs,
   ...journalBugs,
   ...ownershipBugs,
   ...serviceBugs,
