@@ -167,6 +167,23 @@ describe('SimDevice', () => {
     expect(countsOfNewSectors(true).size).toBeGreaterThan(3);
   });
 
+  test('deallocated blocks read as what they were, zeros or rubbish, and a power cut may undo it', () => {
+    const seen = new Set<string>();
+    const kept = new Set<boolean>();
+    for (let seed = 0; seed < 40; seed++) {
+      const bench = createBench(seed, { hasVolatileCache: true });
+      bench.write(2, 7, true);
+      bench.device.deallocate(2 * blockSizeBytes, blockSizeBytes, () => {});
+      run(bench.scheduler);
+      const found = bench.device.image.read(2)!;
+      const isOne = found.every((byte) => byte === found[0]);
+      seen.add(isOne ? String(found[0]) : 'rubbish');
+      kept.add(bench.device.crash('power').read(2)![0] === 7);
+    }
+    expect(seen).toEqual(new Set(['0', '7', 'rubbish']));
+    expect(kept).toEqual(new Set([true, false]));
+  });
+
   test('fails the requests it is told to, and leaves old or new content', () => {
     const found = new Set<number>();
     for (let seed = 0; seed < 20; seed++) {
@@ -196,6 +213,7 @@ describe('SimDevice', () => {
       writtenBytes: 8192,
       fuaWrites: 1,
       flushes: 1,
+      deallocations: 0,
     });
   });
 
