@@ -93,6 +93,10 @@ export const poolSchema = z
     pendingFreeBytes: byteCountSchema,
     /** The sum of the sizes of all volumes, for a judgement of over-commitment. */
     provisionedBytes: byteCountSchema,
+    /** Memory for maps of volumes and snapshots: what they may use, and what they use now. */
+    mapMemory: z
+      .object({ budgetBytes: byteCountSchema, residentBytes: byteCountSchema })
+      .optional(),
     volumes: z.int().nonnegative(),
     snapshots: z.int().nonnegative(),
   })

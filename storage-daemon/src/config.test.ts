@@ -46,6 +46,7 @@ describe('the configuration', () => {
       tokenFile: undefined,
       tlsCertificateFile: undefined,
       tlsKeyFile: undefined,
+      mapMemoryBytes: undefined,
       logLevel: 'info',
     });
   });
@@ -60,6 +61,23 @@ describe('the configuration', () => {
       stateFolder: '/from/file',
       listen: [{ kind: 'unix', path: '/from/file/daemon.sock' }],
     });
+  });
+
+  test('takes the memory of maps in bytes or binary units, at least 64 MiB', () => {
+    expect(read('--map-memory', '67108864')).toMatchObject({ mapMemoryBytes: 67_108_864 });
+    expect(read('--map-memory', '3GiB')).toMatchObject({ mapMemoryBytes: 3 * 2 ** 30 });
+    setVariable('VARVE_MAP_MEMORY', '512MiB');
+    expect(read()).toMatchObject({ mapMemoryBytes: 2 ** 29 });
+    for (const [text, reason] of Object.entries({
+      '63MiB': 'must be at least 64MiB',
+      '1GB': 'must be bytes, or a whole number with KiB, MiB, GiB or TiB',
+      '9007199254740993': 'must be bytes, or a whole number with KiB, MiB, GiB or TiB',
+      '9007TiB': 'must be less than 8 PiB',
+    })) {
+      expect(() => read('--map-memory', text)).toThrow(
+        `Reading the configuration failed: --map-memory: "${text}": ${reason}`,
+      );
+    }
   });
 
   test('takes several addresses, in flags, variables and the file', () => {

@@ -17,6 +17,7 @@ import {
   parseHttpListenAddress,
   parseNbdListenAddress,
 } from './listen-address.ts';
+import { parseMapMemory } from './memory-size.ts';
 import type { NbdListenAddress } from './reactor/messages.ts';
 
 /** Listeners of one kind: a daemon has one or two. */
@@ -31,6 +32,8 @@ export interface DaemonConfig {
   readonly tokenFile: string | undefined;
   readonly tlsCertificateFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
+  /** For the maps of each pool; undefined for 512 MiB per TiB of it. */
+  readonly mapMemoryBytes: number | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -49,6 +52,7 @@ const settingsSchema = z.strictObject({
   tokenFile: z.string().min(1).optional(),
   tlsCertificateFile: z.string().min(1).optional(),
   tlsKeyFile: z.string().min(1).optional(),
+  mapMemory: z.string().optional(),
   logLevel: z.enum(logLevels),
 });
 
@@ -111,6 +115,13 @@ export function addConfigOptions(command: Command): Command {
     )
     .addOption(option('--tls-key-file <path>', 'VARVE_TLS_KEY_FILE', 'PEM private key for https'))
     .addOption(
+      option(
+        '--map-memory <size>',
+        'VARVE_MAP_MEMORY',
+        'memory for the maps of each pool, e.g. 2GiB (default: 512MiB per TiB of the pool, at least 64MiB)',
+      ),
+    )
+    .addOption(
       option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
         .choices(logLevels)
         .default('info'),
@@ -159,15 +170,19 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
   const config = {
     stateFolder: folder,
     listen: (listen ?? [`unix://${join(folder, 'daemon.sock')}`]).map((text) =>
-      parseAddress('listen', text, sources, parseHttpListenAddress),
+      parseText('listen', text, sources, parseHttpListenAddress),
     ),
     nbdListen: (nbdListen ?? [`unix://${join(folder, 'nbd.sock')}`]).map((text) =>
-      parseAddress('nbdListen', text, sources, parseNbdListenAddress),
+      parseText('nbdListen', text, sources, parseNbdListenAddress),
     ),
     tokenFile: rest.tokenFile,
     tlsCertificateFile: rest.tlsCertificateFile,
     tlsKeyFile: rest.tlsKeyFile,
     name: rest.name,
+    mapMemoryBytes:
+      rest.mapMemory === undefined
+        ? undefined
+        : parseText('mapMemory', rest.mapMemory, sources, parseMapMemory),
     logLevel: rest.logLevel,
   };
   checkTls(config, rest, sources);
@@ -182,12 +197,12 @@ function checkTls(config: DaemonConfig, settings: Partial<Settings>, sources: So
   }
 }
 
-function parseAddress<Address extends object>(
-  key: 'listen' | 'nbdListen',
+function parseText<Value extends object | number>(
+  key: keyof Settings,
   text: string,
   sources: Sources,
-  parse: (text: string) => Address | string,
-): Address {
+  parse: (text: string) => Value | string,
+): Value {
   const parsed = parse(text);
   if (typeof parsed !== 'string') return parsed;
   throw refuse(key, sources, `${JSON.stringify(text)}: ${parsed}`);

@@ -73,7 +73,10 @@ export async function startDaemon(
     stateFile.close();
   };
   try {
-    const started = await thread.channel.call('start', { nbd: config.nbdListen });
+    const started = await thread.channel.call('start', {
+      mapMemoryBytes: config.mapMemoryBytes,
+      nbd: config.nbdListen,
+    });
     const services = createServices(config, parts, { ...dependencies, started });
     const endpoints: string[] = [];
     for (const address of config.listen) {

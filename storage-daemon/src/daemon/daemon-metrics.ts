@@ -41,6 +41,7 @@ export class DaemonMetrics {
   readonly #httpSeconds: Histogram<'method' | 'route' | 'status'>;
   readonly #reactorWaitSeconds: Histogram;
   readonly #poolBytes: Gauge<'pool' | 'state'>;
+  readonly #mapBytes: Gauge<'pool' | 'state'>;
   readonly #poolCondition: Gauge<'pool' | 'condition'>;
   readonly #objects: Gauge<'pool' | 'kind'>;
   readonly #pendingCalls: Gauge;
@@ -76,6 +77,11 @@ export class DaemonMetrics {
       registers,
     });
     this.#poolBytes = gauge('pool_bytes', 'Bytes of a pool by state', ['pool', 'state']);
+    this.#mapBytes = gauge(
+      'map_memory_bytes',
+      'Memory of maps: what they may use and what they use',
+      ['pool', 'state'],
+    );
     this.#poolCondition = gauge('pool_condition', '1 if the condition holds', [
       'pool',
       'condition',
@@ -134,6 +140,7 @@ export class DaemonMetrics {
 
   #setPools(pools: readonly Pool[]): void {
     this.#poolBytes.reset();
+    this.#mapBytes.reset();
     this.#poolCondition.reset();
     this.#objects.reset();
     for (const pool of pools) {
@@ -150,6 +157,10 @@ export class DaemonMetrics {
       };
       for (const [state, bytes] of Object.entries(states)) {
         this.#poolBytes.set({ ...labels, state }, bytes);
+      }
+      if (pool.mapMemory) {
+        this.#mapBytes.set({ ...labels, state: 'budget' }, pool.mapMemory.budgetBytes);
+        this.#mapBytes.set({ ...labels, state: 'resident' }, pool.mapMemory.residentBytes);
       }
       for (const { type, status } of pool.conditions) {
         this.#poolCondition.set({ ...labels, condition: type }, status === 'True' ? 1 : 0);

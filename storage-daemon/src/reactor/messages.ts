@@ -93,7 +93,7 @@ interface Operation<Argument, Reply> {
 export interface ReactorOperations {
   /** The first call: listens for NBD clients. */
   readonly start: Operation<
-    { readonly nbd: readonly NbdListenAddress[] },
+    { readonly mapMemoryBytes: number | undefined; readonly nbd: readonly NbdListenAddress[] },
     {
       readonly exports: Info['exports'];
       readonly ioEngine: string;

@@ -50,7 +50,7 @@ export const openStore: OpenStore = async (options, dependencies) => {
   return new PoolStore({ superblock }, { cells, owners, environment, devices: pool, deallocator });
 };
 
-/** Some at once; all that have begun have ended when this does, and then the failure of the first that failed counts. */
+/** Some at once. All that have begun have ended when this does; the failure of the first that failed counts. */
 async function forAllCells<T>(count: number, work: (cell: number) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   let next = 0;

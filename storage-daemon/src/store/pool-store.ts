@@ -271,12 +271,12 @@ export class PoolStore implements api.Store {
     };
   }
 
-  memory(): api.StoreMemory {
+  mapMemory(): api.MapMemory {
     const total = (count: (cell: Cell) => number) =>
       this.#cells.reduce((sum, cell) => sum + count(cell), 0);
     return {
-      mapBudgetBytes: blocksToBytes(total(({ state }) => state.pages.pagesMax)),
-      mapResidentBytes: blocksToBytes(total(({ state }) => state.pages.counters.residentPages)),
+      budgetBytes: blocksToBytes(total(({ state }) => state.pages.pagesMax)),
+      residentBytes: blocksToBytes(total(({ state }) => state.pages.counters.residentPages)),
     };
   }
 

@@ -152,12 +152,12 @@ export interface StoreCounters {
   readonly mapEvictions: number;
 }
 
-/** Memory that the maps of an open store use. */
-export interface StoreMemory {
+/** Memory of the maps of an open store. */
+export interface MapMemory {
   /** What they may use. */
-  readonly mapBudgetBytes: number;
+  readonly budgetBytes: number;
   /** What they use: pages in memory, those to be written by the next checkpoint included. */
-  readonly mapResidentBytes: number;
+  readonly residentBytes: number;
 }
 
 /** Called exactly once per I/O; null means that all of it was done. */
@@ -257,7 +257,7 @@ export interface Store {
   /** What deleting these snapshots together frees, in blocks; changes nothing. */
   reclaimableBlocks(snapshots: readonly string[]): Promise<number>;
   counters(): StoreCounters;
-  memory(): StoreMemory;
+  mapMemory(): MapMemory;
 
   /** Opens block I/O; `not-found` if absent. */
   openIo(node: NodeName): NodeIo;

@@ -16,7 +16,7 @@ import type {
   NodeSummary,
   Store,
   StoreCounters,
-  StoreMemory,
+  MapMemory,
   StoreSpace,
 } from '../store/store-api.ts';
 import { StoreError } from '../store/store-error.ts';
@@ -169,8 +169,8 @@ export class MemoryStore implements Store {
     };
   }
 
-  memory(): StoreMemory {
-    return { mapBudgetBytes: 0, mapResidentBytes: 0 };
+  mapMemory(): MapMemory {
+    return { budgetBytes: 0, residentBytes: 0 };
   }
 
   openIo(name: NodeName): NodeIo {

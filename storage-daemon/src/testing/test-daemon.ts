@@ -67,6 +67,7 @@ export class TestDaemon {
         tokenFile: undefined,
         tlsCertificateFile: undefined,
         tlsKeyFile: undefined,
+        mapMemoryBytes: undefined,
         logLevel: 'silent',
         ...config,
       },

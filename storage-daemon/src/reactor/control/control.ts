@@ -27,7 +27,8 @@ export function createOperations(
   const hosts = new HostOperations(exports, dependencies);
   const filesystems = new FilesystemOperations(dependencies);
   return {
-    start: async ({ nbd }) => {
+    start: async ({ mapMemoryBytes, nbd }) => {
+      shared.pools.mapMemoryBytes = mapMemoryBytes;
       const { ioEngine, ioEngineReason } = engine;
       return { exports: await exports.listen(nbd), ioEngine, ioEngineReason };
     },

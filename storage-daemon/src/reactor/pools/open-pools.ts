@@ -38,6 +38,9 @@ export class OpenPools {
   /** Known pools that could not be opened, with the reason. */
   readonly #closed = new Map<string, string>();
 
+  /** For the maps of each pool that is opened from now on; undefined for the store's default. */
+  mapMemoryBytes: number | undefined;
+
   constructor(engine: StoreEngine, environment: StoreEnvironment) {
     this.#engine = engine;
     this.#environment = environment;
@@ -65,7 +68,9 @@ export class OpenPools {
       }
       await checkIdentity(identity, held);
       const environment = this.#environment;
-      const store = await this.#engine.openStore({}, { devices: held, environment });
+      const { mapMemoryBytes } = this;
+      const options = mapMemoryBytes === undefined ? {} : { mapMemoryBytes };
+      const store = await this.#engine.openStore(options, { devices: held, environment });
       // No turn passes from here to the entry: pools that open at the same time see each other.
       this.#refuseDouble(identity.pool, store);
       const serving = { store, devices: held };

@@ -28,6 +28,7 @@ export function viewPool({ store, devices }: ServingPool): OpenPool {
     reservedBytes: blocksToBytes(space.reservedBlocks),
     pendingFreeBytes: blocksToBytes(space.pendingFreeBlocks),
     provisionedBytes: blocksToBytes(volumes.reduce((sum, { sizeBlocks }) => sum + sizeBlocks, 0)),
+    mapMemory: store.mapMemory(),
     volumes: volumes.length,
     snapshots: store.list('snapshot').length,
   };

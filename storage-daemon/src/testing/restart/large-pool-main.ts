@@ -61,7 +61,7 @@ async function open(file: string): Promise<void> {
     snapshots: store.list('snapshot').length,
     heapMib: memory.heapUsed / 2 ** 20,
     rssMib: memory.rss / 2 ** 20,
-    ...store.memory(),
+    mapResidentMib: store.mapMemory().residentBytes / 2 ** 20,
   };
   const rounded = Object.entries(report).map(([key, value]) => [key, Math.round(value)]);
   console.log(JSON.stringify(Object.fromEntries(rounded)));
