@@ -2,13 +2,14 @@
  * Space of one cell: blocks of the groups that it owns. Allocation policy is free (it is not part of apply()); what
  * apply() does with the chosen blocks is not.
  *
- * Two streams, data and metadata, fill groups front to back, so that redirected writes reach the device as a
- * sequential stream; in a cell of few groups, or a pool that is nearly full, they share one. A nearly full pool also
- * fills the fullest groups first, so that others become empty and can be given back.
+ * Three streams, data, metadata and whole clusters, fill groups front to back, so that redirected writes reach the
+ * device as a sequential stream; in a cell of few groups, or a pool that is nearly full, they share groups. A nearly
+ * full pool also fills the fullest groups first, so that others become empty and can be given back.
  */
 import { assert } from '@varve/common/assert';
 
 import type { DeallocateQueue } from './deallocate-queue.ts';
+import { clusterSizeBlocks } from '../units.ts';
 import { GroupBitmap, type BlockRun } from './group-bitmap.ts';
 import type { GroupOwners } from './group-owners.ts';
 import type { IoTracker } from './io-tracker.ts';
@@ -17,7 +18,7 @@ import { Quarantine, type Durability } from './quarantine.ts';
 /** In a cell with fewer groups data and metadata share one stream. */
 const streamsGroupsMin = 8;
 
-type Stream = 'data' | 'meta';
+type Stream = 'data' | 'meta' | 'natural';
 
 interface Cursor {
   group: GroupBitmap | undefined;
@@ -34,6 +35,7 @@ export class CellAllocator {
   readonly #cursors: Record<Stream, Cursor> = {
     data: { group: undefined, next: 0 },
     meta: { group: undefined, next: 0 },
+    natural: { group: undefined, next: 0 },
   };
   #availableCount = 0;
   #allocatedCount = 0;
@@ -115,6 +117,26 @@ export class CellAllocator {
    */
   reserveData(count: number): BlockRun[] | undefined {
     return this.#take('data', count);
+  }
+
+  /**
+   * Takes `count` physical clusters for a data write, in runs inside groups; undefined and nothing taken if there are
+   * too few.
+   */
+  reserveClusters(count: number): BlockRun[] | undefined {
+    // Else clusters would not stand at multiples of 16 in every group.
+    if (this.groupBlocks % clusterSizeBlocks !== 0) return undefined;
+    const runs: BlockRun[] = [];
+    for (let left = count; left > 0;) {
+      const run = this.#nextClusters(left);
+      if (!run) {
+        for (const each of runs) this.releaseReservation(each);
+        return undefined;
+      }
+      runs.push(run);
+      left -= run.count / clusterSizeBlocks;
+    }
+    return runs;
   }
 
   /** Gives back a run that is taken and that no record will name. */
@@ -205,7 +227,7 @@ export class CellAllocator {
 
   #take(stream: Stream, count: number): BlockRun[] | undefined {
     if (count > this.#availableCount) return undefined;
-    const shared = this.#groups.size < streamsGroupsMin || this.#owners.isScarce;
+    const shared = this.#isShared;
     const cursor = this.#cursors[shared ? 'data' : stream];
     const runs: BlockRun[] = [];
     let left = count;
@@ -225,24 +247,61 @@ export class CellAllocator {
         this.#moveOn(cursor, stream);
         continue;
       }
-      for (let index = found.index; index < found.index + found.count; index++) group.take(index);
-      this.#availableCount -= found.count;
-      cursor.next = found.index + found.count;
-      return { pbn: group.group * this.groupBlocks + found.index, count: found.count };
+      return this.#takeRun(cursor, group, found);
     }
   }
 
-  /** To the emptiest group that the other stream does not fill now; in a nearly full pool to the fullest. */
+  #nextClusters(countMax: number): BlockRun | undefined {
+    const cursor = this.#cursors.natural;
+    const next = cursor.group?.findClusters(cursor.next, countMax);
+    if (cursor.group && next) return this.#takeRun(cursor, cursor.group, next);
+    const others = this.#isShared ? [] : this.#groupsOfOthers('natural');
+    let best: GroupBitmap | undefined;
+    for (const group of this.#groups.values()) {
+      const isBetter =
+        best === undefined ||
+        (others.includes(best) && !others.includes(group)) ||
+        (!others.includes(group) && group.availableCount > best.availableCount);
+      if (isBetter && group.findClusters(0, 1)) best = group;
+    }
+    const found = best?.findClusters(0, countMax);
+    if (!best || !found) return undefined;
+    cursor.group = best;
+    return this.#takeRun(cursor, best, found);
+  }
+
+  #takeRun(
+    cursor: Cursor,
+    group: GroupBitmap,
+    { index: first, count }: { readonly index: number; readonly count: number },
+  ): BlockRun {
+    for (let index = first; index < first + count; index++) group.take(index);
+    this.#availableCount -= count;
+    cursor.next = first + count;
+    return { pbn: group.group * this.groupBlocks + first, count };
+  }
+
+  #groupsOfOthers(stream: Stream): (GroupBitmap | undefined)[] {
+    const names: readonly Stream[] = ['data', 'meta', 'natural'];
+    return names.filter((name) => name !== stream).map((name) => this.#cursors[name].group);
+  }
+
+  /** A cell of few groups has no group for each stream, nor has a pool that is nearly full. */
+  get #isShared(): boolean {
+    return this.#groups.size < streamsGroupsMin || this.#owners.isScarce;
+  }
+
+  /** To the emptiest group that no other stream fills now; in a nearly full pool to the fullest. */
   #moveOn(cursor: Cursor, stream: Stream | undefined): void {
     const sign = this.#owners.isScarce ? -1 : 1;
-    const other = stream && this.#cursors[stream === 'data' ? 'meta' : 'data'].group;
+    const others = stream ? this.#groupsOfOthers(stream) : [];
     let best: GroupBitmap | undefined;
     for (const group of this.#groups.values()) {
       if (group.availableCount === 0) continue;
       const isBetter =
         best === undefined ||
-        (best === other && group !== other) ||
-        (group !== other && sign * (group.availableCount - best.availableCount) > 0);
+        (others.includes(best) && !others.includes(group)) ||
+        (!others.includes(group) && sign * (group.availableCount - best.availableCount) > 0);
       if (isBetter) best = group;
     }
     assert(best !== undefined, 'available blocks are in no group');

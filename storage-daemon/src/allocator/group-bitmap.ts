@@ -6,6 +6,7 @@
 import { assert } from '@varve/common/assert';
 
 import { bitmapSlots } from '../format/pool-layout.ts';
+import { clusterSizeBlocks } from '../units.ts';
 
 /** A run of blocks in one group. */
 export interface BlockRun {
@@ -24,6 +25,8 @@ export class GroupBitmap {
   /** Of the bitmap on disk: its parity is the slot. */
   slotGeneration = 0;
   bitmapCrc = 0;
+  /** Below it no physical cluster is available. */
+  #clusterHint = 0;
   /** The bitmap differs from the one on disk. */
   isDirty = true;
 
@@ -87,6 +90,7 @@ export class GroupBitmap {
     assert(this.isTaken(index) && !this.isAllocated(index), `block ${index} cannot be given back`);
     clearBit(this.#taken, index);
     this.#takenCount--;
+    this.#clusterHint = Math.min(this.#clusterHint, index - (index % clusterSizeBlocks));
   }
 
   /** The first available run at or after `from`, at most `countMax` blocks; undefined if there is none. */
@@ -101,6 +105,32 @@ export class GroupBitmap {
       count++;
     }
     return { index, count };
+  }
+
+  /**
+   * The first run of available physical clusters (16 aligned blocks) at or after `from`, at most `countMax`, in
+   * blocks; undefined if there is none.
+   */
+  findClusters(from: number, countMax: number): { index: number; count: number } | undefined {
+    const start = Math.max(this.#clusterHint, from + clusterSizeBlocks - 1);
+    let index = start - (start % clusterSizeBlocks);
+    while (index + clusterSizeBlocks <= this.blockCount && !this.#isClusterFree(index)) {
+      index += clusterSizeBlocks;
+    }
+    if (from <= this.#clusterHint) this.#clusterHint = index;
+    let end = index;
+    while (
+      end - index < countMax * clusterSizeBlocks &&
+      end + clusterSizeBlocks <= this.blockCount &&
+      this.#isClusterFree(end)
+    ) {
+      end += clusterSizeBlocks;
+    }
+    return end === index ? undefined : { index, count: end - index };
+  }
+
+  #isClusterFree(index: number): boolean {
+    return ((this.#taken[index >>> 5]! >>> (index & 31)) & 0xffff) === 0;
   }
 
   /** Writes the bitmap page. */

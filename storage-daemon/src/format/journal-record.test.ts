@@ -12,6 +12,7 @@ import {
   type JournalRecord,
   recordSlotsMax,
   setBlocksMax,
+  setClustersMax,
 } from './journal-record.ts';
 
 const payload = {
@@ -116,6 +117,31 @@ const cases: readonly [string, JournalRecord, Uint8Array][] = [
       `0: 0c 00 25 00 01 00 00 00 00 00 00 00 00 00 00 00${emptyPayload}\n48: 00 02 00 7b 7d  no name, attributes`,
     ),
   ],
+  [
+    'SET_CLUSTERS',
+    { op: 'setClusters', node: 1, cluster: 2, base: 3, count: 256 },
+    goldenBytes(16, '0: 0e 00 00 01 01 00 00 00 02 00 00 00 03 00 00 00'),
+  ],
+  [
+    'SET_PART',
+    { op: 'setPart', node: 1, cluster: 2, base: 0xfffffff, mask: 0x8001 },
+    goldenBytes(16, '0: 0f 00 01 80 01 00 00 00 02 00 00 00 ff ff ff 0f'),
+  ],
+  [
+    'VALID',
+    { op: 'valid', node: 1, cluster: 2, base: 3, mask: 0xffff },
+    goldenBytes(16, '0: 10 00 ff ff 01 00 00 00 02 00 00 00 03 00 00 00'),
+  ],
+  [
+    'HEAL',
+    { op: 'heal', node: 1, cluster: 2, base: 3 },
+    goldenBytes(16, '0: 11 00 00 00 01 00 00 00 02 00 00 00 03 00 00 00'),
+  ],
+  [
+    'SPLIT',
+    { op: 'split', node: 1, cluster: 2 },
+    goldenBytes(16, '0: 12 00 00 00 01 00 00 00 02 00 00 00 00 00 00 00'),
+  ],
 ];
 const create = cases.find(([name]) => name === 'CREATE')![2];
 
@@ -127,6 +153,7 @@ const anyPayload = fc.record({
   name: textOfBytes(100),
   attributes,
 });
+const base = fc.integer({ min: 1, max: 2 ** 28 - 1 });
 const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.record({
     op: fc.constant('set' as const),
@@ -141,6 +168,22 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     lbn: u32,
     count: fc.integer({ min: 1, max: clearBlocksMax }),
   }),
+  fc.record({
+    op: fc.constant('setClusters' as const),
+    node: u32,
+    cluster: u32,
+    base,
+    count: fc.integer({ min: 1, max: setClustersMax }),
+  }),
+  fc.record({
+    op: fc.constantFrom('setPart' as const, 'valid' as const),
+    node: u32,
+    cluster: u32,
+    base,
+    mask: fc.integer({ min: 1, max: 0xffff }),
+  }),
+  fc.record({ op: fc.constant('heal' as const), node: u32, cluster: u32, base }),
+  fc.record({ op: fc.constant('split' as const), node: u32, cluster: u32 }),
   fc.record({ op: fc.constant('walk' as const), node: u32, cursor: u32 }),
   fc.record({ op: fc.constant('freed' as const), item: u32, done: u32 }),
   fc.record({ op: fc.constant('groupGet' as const), group: u32 }),

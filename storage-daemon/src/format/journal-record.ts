@@ -24,6 +24,11 @@
  *   11 RESIZE                   head          size in blocks
  *   12 ATTRIBUTES        bytes  node                                   payload
  *   13 GROUP_PUT                                            group
+ *   14 SET_CLUSTERS      n      head          first cluster first physical cluster; all blocks of all n are valid
+ *   15 SET_PART          mask   head          cluster       physical cluster; for a hole; blocks of the mask are valid
+ *   16 VALID             mask   head          cluster       physical cluster; these blocks of it are valid as well
+ *   17 HEAL                     head          cluster       physical cluster that the split cluster was copied to
+ *   18 SPLIT                    head          cluster                  gives up the slack of a natural cluster
  *
  * Payload: uuid 16, createdMs f64, sizeBlocks u32, reference u32, nameLength u8, name, attributesLength u16,
  * attributes; zeros up to the next slot.
@@ -41,6 +46,8 @@ import { journalSlotBytes } from './journal-block.ts';
 export const attributesBytesMax = 3072;
 /** Most blocks of one SET. */
 export const setBlocksMax = 256;
+/** Most clusters of one SET_CLUSTERS: it is applied in one go, so this bounds how long others wait. */
+export const setClustersMax = 256;
 /** Most blocks of one CLEAR: it is applied in one go, so this bounds how long others wait. */
 export const clearBlocksMax = 4096;
 const fixedPayloadBytes = 16 + 8 + 4 + 4 + 1 + 2;
@@ -64,6 +71,11 @@ const Op = {
   resize: 11,
   attributes: 12,
   groupPut: 13,
+  setClusters: 14,
+  setPart: 15,
+  valid: 16,
+  heal: 17,
+  split: 18,
 } as const;
 
 /** What is kept of a new node besides its place in the tree. */
@@ -83,6 +95,13 @@ interface DerivedNode {
   readonly payload: NodePayload;
 }
 
+/** A cluster of a head, and its physical cluster (pbn / 16). */
+interface PlacedCluster {
+  readonly node: number;
+  readonly cluster: number;
+  readonly base: number;
+}
+
 /** One change of a cell's state. */
 export type JournalRecord =
   | {
@@ -93,6 +112,10 @@ export type JournalRecord =
       readonly count: number;
     }
   | { readonly op: 'clear'; readonly node: number; readonly lbn: number; readonly count: number }
+  | ({ readonly op: 'setClusters'; readonly count: number } & PlacedCluster)
+  | ({ readonly op: 'setPart' | 'valid'; readonly mask: number } & PlacedCluster)
+  | ({ readonly op: 'heal' } & PlacedCluster)
+  | { readonly op: 'split'; readonly node: number; readonly cluster: number }
   | { readonly op: 'walk'; readonly node: number; readonly cursor: number }
   | { readonly op: 'freed'; readonly item: number; readonly done: number }
   | { readonly op: 'groupGet'; readonly group: number }
@@ -144,6 +167,20 @@ export function encodeJournalRecord(record: JournalRecord): Uint8Array {
     case 'clear':
       assert(record.count >= 1 && record.count <= clearBlocksMax, `CLEAR of ${record.count}`);
       return slotBytes({ ...record, op: Op.clear, flags: record.count });
+    case 'setClusters':
+      assert(
+        record.count >= 1 && record.count <= setClustersMax,
+        `SET of ${record.count} clusters`,
+      );
+      return slotBytes({ ...clusterFields(record), op: Op.setClusters, flags: record.count });
+    case 'setPart':
+    case 'valid':
+      assert(record.mask >= 1 && record.mask <= 0xffff, `valid blocks ${record.mask}`);
+      return slotBytes({ ...clusterFields(record), op: Op[record.op], flags: record.mask });
+    case 'heal':
+      return slotBytes({ ...clusterFields(record), op: Op.heal });
+    case 'split':
+      return slotBytes({ op: Op.split, node: record.node, lbn: record.cluster });
     case 'walk':
       return slotBytes({ op: Op.walk, node: record.node, lbn: record.cursor });
     case 'freed':
@@ -179,6 +216,10 @@ export function encodeJournalRecord(record: JournalRecord): Uint8Array {
     default:
       return assertNever(record, 'journal record');
   }
+}
+
+function clusterFields({ node, cluster, base }: PlacedCluster): Omit<Slot, 'op'> {
+  return { node, lbn: cluster, pbn: base };
 }
 
 function slotBytes(slot: Slot, payloadBytes = 0): Uint8Array {
@@ -246,6 +287,10 @@ function decodeRecord(
     checkFormat(unused === 0, 'reserved', () => `record ${op} uses unknown fields`, offset);
     return { record, bytes: journalSlotBytes };
   };
+  if (op >= Op.setClusters && op <= Op.split) {
+    const { record, unused } = clusterRecord({ op, flags, node, lbn, pbn }, offset);
+    return single(record, arg | unused);
+  }
   switch (op) {
     case Op.nop:
       return single(undefined, arg | flags | node | lbn | pbn);
@@ -298,6 +343,30 @@ function decodeRecord(
       checkFormat(op === Op.attributes, 'unsupported', () => `journal record ${op}`, offset);
       return { record: { op: 'attributes', node, attributes: payload.attributes }, bytes };
   }
+}
+
+/** A record that names a cluster; `unused` joins the fields that it does not have. */
+function clusterRecord(
+  { op, flags, node, lbn, pbn }: Required<Omit<Slot, 'arg'>>,
+  offset: number,
+): { record: JournalRecord; unused: number } {
+  if (op === Op.split) return { record: { op: 'split', node, cluster: lbn }, unused: flags | pbn };
+  checkFormat(
+    pbn !== 0 && pbn < 2 ** 28,
+    'range',
+    () => `record ${op} names physical cluster ${pbn}`,
+    offset,
+  );
+  const placed = { node, cluster: lbn, base: pbn };
+  if (op === Op.heal) return { record: { op: 'heal', ...placed }, unused: flags };
+  if (op === Op.setClusters) {
+    const isInRange = flags >= 1 && flags <= setClustersMax;
+    checkFormat(isInRange, 'range', () => `a SET of ${flags} clusters`, offset);
+    return { record: { op: 'setClusters', ...placed, count: flags }, unused: 0 };
+  }
+  checkFormat(flags !== 0, 'range', () => 'a cluster without a valid block', offset);
+  const kind = op === Op.valid ? 'valid' : 'setPart';
+  return { record: { op: kind, ...placed, mask: flags }, unused: 0 };
 }
 
 function decodePayload(bytes: Uint8Array): { payload: NodePayload; reference: number } {

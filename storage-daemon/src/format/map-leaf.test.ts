@@ -6,6 +6,7 @@ import { ourBug, refusal, withBytes } from '../testing/format/decoding.ts';
 import { goldenBytes, hexLines } from '../testing/format/golden-bytes.ts';
 import { blockSizeBytes, clusterSizeBlocks } from '../units.ts';
 import {
+  copyLeaf,
   countMapped,
   decodeMapExtension,
   decodeMapLeaf,
@@ -38,7 +39,9 @@ const golden = goldenBytes(
     92: 05 00 00 00               birth of extension 1
    120: 02 00                     split records in use
    136: 02 00 00 00 00 00 06 00   cluster 1: SPLIT, record 6
+   144: 51 34 12 f0 01 80 00 00   cluster 2: NATURAL, blocks f0123450 to f012345f, of which 0 and 15 are valid
   2168: 02 00 00 00 00 00 28 00   cluster 255: SPLIT, record 40: the second of extension 1
+  2184: 06 00 00 00               birth of cluster 2
   3968: 01 10 00 00               record 6: pbn of block 0
   4028: 0f 10 00 00               pbn of block 15
   4032: 05 00 00 00               birth of block 0
@@ -71,6 +74,9 @@ function goldenLeaf(): MapLeaf {
   leaf.extBirth[1] = 5;
   leaf.splitIndex[1] = 6;
   leaf.splitIndex[255] = 40;
+  leaf.base[2] = 0xf012345;
+  leaf.validMask[2] = 0x8001;
+  leaf.birth[2] = 6;
   leaf.inline[6] = record([0, 0x1001, 5], [15, 0x100f, 6]);
   return leaf;
 }
@@ -98,12 +104,20 @@ const anyRecord = fc
     ),
   );
 
-/** A leaf with so many split clusters, records given out in a shuffled order. */
+/** A leaf with so many split clusters, records given out in a shuffled order, and natural ones among the others. */
 const anyLeaf = fc
   .record({
     clusters: fc.uniqueArray(fc.nat(leafClustersMax - 1), { maxLength: leafClustersMax }),
     indexes: fc.shuffledSubarray(
       Array.from({ length: inlineRecords + extensionsMax * extensionRecords }, (_, index) => index),
+    ),
+    naturals: fc.array(
+      fc.tuple(
+        fc.nat(leafClustersMax - 1),
+        fc.integer({ min: 1, max: 2 ** 28 - 1 }),
+        fc.integer({ min: 1, max: 0xffff }),
+        birth,
+      ),
     ),
     inline: fc.array(anyRecord, { minLength: inlineRecords, maxLength: inlineRecords }),
     pages: fc.array(fc.tuple(pbn, u32, birth), {
@@ -111,7 +125,7 @@ const anyLeaf = fc
       maxLength: extensionsMax,
     }),
   })
-  .map(({ clusters, indexes, inline, pages }) => {
+  .map(({ clusters, naturals, indexes, inline, pages }) => {
     const leaf = emptyLeaf();
     for (const [order, cluster] of clusters.entries()) {
       const index = indexes[order];
@@ -123,6 +137,12 @@ const anyLeaf = fc
       }
       const page = Math.floor((index - inlineRecords) / extensionRecords);
       [leaf.extPbn[page], leaf.extCrc[page], leaf.extBirth[page]] = pages[page]!;
+    }
+    for (const [cluster, base, validMask, bornIn] of naturals) {
+      if (leaf.splitIndex[cluster]! >= 0) continue;
+      leaf.base[cluster] = base;
+      leaf.validMask[cluster] = validMask;
+      leaf.birth[cluster] = bornIn;
     }
     return leaf;
   });
@@ -139,6 +159,11 @@ describe('encodeMapLeaf()', () => {
     ['a pbn without a birth', (leaf) => (leaf.inline[6] = record([0, 1, 0]))],
     ['a record in an extension that is absent', (leaf) => (leaf.splitIndex[9] = 7)],
     ['an extension that no entry uses', (leaf) => (leaf.extPbn[7] = 9)],
+    ['a cluster that is mapped twice', (leaf) => (leaf.splitIndex[2] = 5)],
+    ['a natural cluster without a valid block', (leaf) => (leaf.validMask[2] = 0)],
+    ['a natural cluster without a birth', (leaf) => (leaf.birth[2] = 0)],
+    ['valid blocks of no natural cluster', (leaf) => (leaf.validMask[9] = 1)],
+    ['a birth of no natural cluster', (leaf) => (leaf.birth[9] = 1)],
   ])('refuses to write %s', (_, change) => {
     const leaf = goldenLeaf();
     change(leaf);
@@ -149,6 +174,18 @@ describe('encodeMapLeaf()', () => {
 describe('decodeMapLeaf()', () => {
   test('reads the golden bytes', () => {
     expect(decodeMapLeaf(golden, position)).toEqual(goldenLeaf());
+  });
+
+  test('copyLeaf() gives a copy that nothing is shared with', () => {
+    const leaf = goldenLeaf();
+    const copy = copyLeaf(leaf);
+    expect(copy).toEqual(goldenLeaf());
+    for (const words of [copy.extPbn, copy.extCrc, copy.extBirth, copy.base, copy.birth])
+      words[1] = 77;
+    copy.splitIndex[1] = 77;
+    copy.validMask[2] = 77;
+    copy.inline[6]![0] = 77;
+    expect(leaf).toEqual(goldenLeaf());
   });
 
   test('returns what was encoded', () => {
@@ -167,19 +204,22 @@ describe('decodeMapLeaf()', () => {
     ['a leaf of another family', withBytes(golden, 8, [8]), 'position'],
     ['reserved bytes', withBytes(golden, 122, [1]), 'reserved'],
     ['a wrong count of split entries', withBytes(golden, 120, [3]), 'range'],
-    ['a record used twice', withBytes(golden, 144, [2, 0, 0, 0, 0, 0, 6, 0]), 'range'],
+    ['a record used twice', withBytes(golden, 152, [2, 0, 0, 0, 0, 0, 6, 0]), 'range'],
     ['a record beyond the last extension', withBytes(golden, 2174, [7, 1]), 'range'],
     ['a record in an absent extension', withBytes(golden, 2174, [7, 0]), 'range'],
     ['an extension without use', withBytes(golden, 24, [1]), 'range'],
     ['a checksum of no extension', withBytes(golden, 56, [1]), 'range'],
     ['a birth of no extension', withBytes(golden, 116, [1]), 'range'],
-    ['a natural entry', withBytes(golden, 136, [1]), 'unsupported'],
+    ['a natural entry without a base', withBytes(golden, 144, [1, 0, 0, 0]), 'range'],
+    ['a natural entry without a valid block', withBytes(golden, 148, [0, 0]), 'range'],
+    ['a natural entry with a record', withBytes(golden, 150, [1]), 'range'],
+    ['a natural entry without a birth', withBytes(golden, 2184, [0]), 'range'],
     ['a zero entry', withBytes(golden, 136, [3]), 'unsupported'],
     ['a split entry with a base', withBytes(golden, 137, [1]), 'unsupported'],
     ['a split entry with a mask', withBytes(golden, 140, [1]), 'range'],
     ['a hole with a base', withBytes(golden, 129, [1]), 'reserved'],
     ['a hole with a record', withBytes(golden, 134, [1]), 'reserved'],
-    ['a birth of a natural entry', withBytes(golden, 2176, [1]), 'reserved'],
+    ['a birth of no natural entry', withBytes(golden, 2176, [1]), 'range'],
     ['an unused record', withBytes(golden, 3200, [1]), 'reserved'],
     [
       'an empty record',

@@ -17,7 +17,8 @@
  * page p.
  *
  * Invariants: split indexes are unique; nSplit counts the SPLIT entries; no split record is empty; an extension page
- * that holds no record is absent. Types in use: HOLE and SPLIT. NATURAL is laid out and not written yet.
+ * that holds no record is absent; a NATURAL entry has a base, a birth and at least one valid block. Types in use: HOLE,
+ * NATURAL and SPLIT.
  */
 import { assert } from '@varve/common/assert';
 
@@ -66,20 +67,50 @@ export interface MapLeaf {
   readonly extPbn: Uint32Array;
   readonly extCrc: Uint32Array;
   readonly extBirth: Uint32Array;
-  /** Per cluster its split index, -1 for a hole. */
+  /** Per cluster its split index, -1 if it is not split. */
   readonly splitIndex: Int16Array;
+  /** Per cluster its physical cluster (pbn / 16), 0 if it is not natural. */
+  readonly base: Uint32Array;
+  /** Per natural cluster the blocks that hold data, lowest bit first; the others are slack. */
+  readonly validMask: Uint16Array;
+  /** Per natural cluster the birth of its blocks. */
+  readonly birth: Uint32Array;
   readonly inline: (SplitRecord | undefined)[];
 }
 
 /** A leaf that maps nothing. */
 export function emptyLeaf(): MapLeaf {
+  // One buffer: a leaf stands for 16 MiB of a volume, and there may be a lot of them.
+  const buffer = new ArrayBuffer(12 * leafClustersMax);
   return {
     extPbn: new Uint32Array(extensionsMax),
     extCrc: new Uint32Array(extensionsMax),
     extBirth: new Uint32Array(extensionsMax),
-    splitIndex: new Int16Array(leafClustersMax).fill(-1),
+    base: new Uint32Array(buffer, 0, leafClustersMax),
+    birth: new Uint32Array(buffer, 4 * leafClustersMax, leafClustersMax),
+    validMask: new Uint16Array(buffer, 8 * leafClustersMax, leafClustersMax),
+    splitIndex: new Int16Array(buffer, 10 * leafClustersMax, leafClustersMax).fill(-1),
     inline: Array.from({ length: inlineRecords }, () => undefined),
   };
+}
+
+/** An independent copy. */
+export function copyLeaf(leaf: MapLeaf): MapLeaf {
+  const copy = emptyLeaf();
+  copy.extPbn.set(leaf.extPbn);
+  copy.extCrc.set(leaf.extCrc);
+  copy.extBirth.set(leaf.extBirth);
+  copy.splitIndex.set(leaf.splitIndex);
+  copy.base.set(leaf.base);
+  copy.validMask.set(leaf.validMask);
+  copy.birth.set(leaf.birth);
+  for (const [index, record] of leaf.inline.entries()) copy.inline[index] = record?.slice();
+  return copy;
+}
+
+/** True if no cluster is mapped. */
+export function mapsNothing(leaf: MapLeaf): boolean {
+  return leaf.splitIndex.every((index) => index < 0) && leaf.base.every((base) => base === 0);
 }
 
 /** Writes a leaf. */
@@ -98,11 +129,17 @@ export function encodeMapLeaf(
   let splitCount = 0;
   for (let cluster = 0; cluster < leafClustersMax; cluster++) {
     const index = leaf.splitIndex[cluster]!;
-    if (index < 0) continue;
-    splitCount++;
-    words[entryOffset / 4 + 2 * cluster] = EntryType.split;
-    words[entryOffset / 4 + 2 * cluster + 1] = index << 16;
+    const entry = entryOffset / 4 + 2 * cluster;
+    if (index >= 0) {
+      splitCount++;
+      words[entry] = EntryType.split;
+      words[entry + 1] = index << 16;
+    } else if (leaf.base[cluster] !== 0) {
+      words[entry] = (leaf.base[cluster]! << 4) | EntryType.natural;
+      words[entry + 1] = leaf.validMask[cluster]!;
+    }
   }
+  words.set(leaf.birth, birthOffset / 4);
   viewOf(target).setUint16(splitCountOffset, splitCount, true);
   for (const [index, record] of leaf.inline.entries()) {
     if (record) words.set(record, inlineOffset / 4 + index * splitRecordWords);
@@ -114,6 +151,16 @@ export function encodeMapLeaf(
 
 /** What no leaf can be; undefined if it is possible. */
 function findContradiction(leaf: MapLeaf, used: ReadonlySet<number>): string | undefined {
+  for (let cluster = 0; cluster < leafClustersMax; cluster++) {
+    const isNatural = leaf.base[cluster] !== 0;
+    if (isNatural && leaf.splitIndex[cluster]! >= 0) return `cluster ${cluster} is mapped twice`;
+    if (isNatural !== (leaf.validMask[cluster] !== 0)) {
+      return `cluster ${cluster} has ${isNatural ? 'no valid block' : 'valid blocks and no base'}`;
+    }
+    if (isNatural !== (leaf.birth[cluster] !== 0)) {
+      return `cluster ${cluster} has ${isNatural ? 'no birth' : 'a birth and no base'}`;
+    }
+  }
   const pagesInUse = new Set<number>();
   for (const index of used) {
     if (index >= inlineRecords) {
@@ -166,7 +213,7 @@ export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf
   leaf.extBirth.set(words.subarray(extBirthOffset / 4, splitCountOffset / 4));
   const used = new Set<number>();
   for (let cluster = 0; cluster < leafClustersMax; cluster++) {
-    const index = decodeEntry(words, cluster);
+    const index = decodeEntry(words, cluster, leaf);
     if (index < 0) continue;
     const isUnique = !used.has(index);
     checkFormat(
@@ -188,7 +235,7 @@ export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf
     () => `a leaf counts ${splitCount} split entries and has ${used.size}`,
     splitCountOffset,
   );
-  checkReserved(page, birthOffset, inlineOffset);
+  leaf.birth.set(words.subarray(birthOffset / 4, inlineOffset / 4));
   for (let index = 0; index < inlineRecords; index++) {
     const start = inlineOffset + index * splitRecordBytes;
     if (!used.has(index)) checkReserved(page, start, start + splitRecordBytes);
@@ -198,7 +245,8 @@ export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf
   return leaf;
 }
 
-function decodeEntry(words: Uint32Array, cluster: number): number {
+/** Takes over a natural entry; else returns the split index, -1 for a hole. */
+function decodeEntry(words: Uint32Array, cluster: number, leaf: MapLeaf): number {
   const offset = entryOffset + 8 * cluster;
   const low = words[offset / 4]!;
   const high = words[offset / 4 + 1]!;
@@ -207,11 +255,23 @@ function decodeEntry(words: Uint32Array, cluster: number): number {
     checkFormat(low === 0 && high === 0, 'reserved', () => `hole ${cluster} is not zero`, offset);
     return -1;
   }
+  if (type === EntryType.natural) {
+    const isNatural = low >>> 4 !== 0 && high >>> 16 === 0;
+    checkFormat(
+      isNatural,
+      'range',
+      () => `natural cluster ${cluster} has no base, or a split index`,
+      offset,
+    );
+    leaf.base[cluster] = low >>> 4;
+    leaf.validMask[cluster] = high;
+    return -1;
+  }
   checkFormat(
     type === EntryType.split && low === EntryType.split,
     'unsupported',
     () =>
-      `the entry of cluster ${cluster} is ${low.toString(16)}: this version reads holes and split entries`,
+      `the entry of cluster ${cluster} is ${low.toString(16)}: this version reads holes, natural and split entries`,
     offset,
   );
   const index = high >>> 16;

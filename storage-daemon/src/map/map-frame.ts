@@ -13,6 +13,7 @@
 import { assertNever } from '@varve/common/assert';
 
 import {
+  copyLeaf,
   emptyLeaf,
   extensionRecords,
   inlineRecords,
@@ -133,16 +134,6 @@ export function copyFrame(frame: MapFrame): MapFrame {
     default:
       return assertNever(frame, 'map frame');
   }
-}
-
-function copyLeaf(leaf: MapLeaf): MapLeaf {
-  return {
-    extPbn: leaf.extPbn.slice(),
-    extCrc: leaf.extCrc.slice(),
-    extBirth: leaf.extBirth.slice(),
-    splitIndex: leaf.splitIndex.slice(),
-    inline: leaf.inline.map((record) => record?.slice()),
-  };
 }
 
 /** Which extension page holds a split record, and where; undefined for an inline one. */

@@ -8,19 +8,27 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { emptySplitRecord, leafClustersMax, type SplitRecord } from '../format/map-leaf.ts';
+import { mapsNothing } from '../format/map-leaf.ts';
 import { leafBlocks, spanBlocks } from '../format/pool-layout.ts';
 import type { PoolGeometry } from '../format/superblock.ts';
 import { clusterSizeBlocks } from '../units.ts';
 import {
+  LeafEntries,
+  countBits,
+  isClusterMapped,
+  lookupBlock,
+  mapsBlocks,
+  rangeMask,
+  type EntryChange,
+  type MappedBlock,
+  type OnDropped,
+} from './leaf-entries.ts';
+import {
   copyFrame,
   extensionPlace,
   hasChild,
-  hasExtension,
-  newExtensionFrame,
   newLeafFrame,
   newTableFrame,
-  type ExtensionFrame,
   type LeafFrame,
   type MapFrame,
   type TableFrame,
@@ -37,70 +45,94 @@ export interface MapTreeHooks {
   pageDirtied(frame: MapFrame): void;
 }
 
-/** A mapped block. */
-export interface MappedBlock {
-  readonly pbn: number;
-  readonly birth: number;
-}
-
-interface ChangeContext {
-  readonly node: MappedNode;
-  readonly ownBound: number;
+/** A change of a head's map by one record. */
+interface MapChange extends EntryChange {
+  readonly record: number;
 }
 
 /** Changes maps. */
 export class MapTree {
   readonly #geometry: PoolGeometry;
   readonly #hooks: MapTreeHooks;
+  readonly #entries: LeafEntries;
 
   constructor(options: { geometry: PoolGeometry }, dependencies: { hooks: MapTreeHooks }) {
     this.#geometry = options.geometry;
     this.#hooks = dependencies.hooks;
+    this.#entries = new LeafEntries({
+      pages: {
+        own: (change, frame, birth) => this.#ownPage(change, frame, birth),
+        created: (frame) => this.#hooks.pageDirtied(frame),
+        freed: (frame) => this.#hooks.freePage(frame),
+      },
+    });
   }
 
-  /** Maps a block and returns what it replaces. */
+  /** Maps a block. */
   setBlock(
-    change: ChangeContext & { readonly lbn: number; readonly pbn: number; readonly record: number },
-  ): MappedBlock | undefined {
-    const { node, lbn, pbn } = change;
-    const leaf = this.#ownLeaf(change, lbn);
-    leaf.lastRecord = change.record;
-    const cluster = this.#clusterOf(lbn);
-    let splitIndex = leaf.leaf.splitIndex[cluster]!;
-    if (splitIndex < 0) {
-      splitIndex = freeSplitIndex(leaf);
-      leaf.leaf.splitIndex[cluster] = splitIndex;
-    }
-    const split = this.#ownSplit(change, leaf, splitIndex);
-    const block = lbn % clusterSizeBlocks;
-    const former = { pbn: split[block]!, birth: split[clusterSizeBlocks + block]! };
-    split[block] = pbn;
-    split[clusterSizeBlocks + block] = node.curEpoch;
-    return former.pbn === 0 ? undefined : former;
+    change: MapChange & { readonly lbn: number; readonly pbn: number },
+    onDropped: OnDropped,
+  ): void {
+    const { lbn, pbn } = change;
+    const place = this.#ownPlace(change, lbn);
+    this.#entries.setBlock(change, { ...place, block: lbn % clusterSizeBlocks, pbn }, onDropped);
   }
 
-  /** Unmaps the mapped blocks of [lbn, lbn + count) and tells `onCleared` of each; pages that map nothing go. */
-  clearBlocks(
-    change: ChangeContext & {
-      readonly lbn: number;
-      readonly count: number;
-      readonly record: number;
-    },
-    onCleared: (block: MappedBlock) => void,
+  /** Maps a physical cluster, of which the blocks of `mask` hold data. */
+  setCluster(
+    change: MapChange & { readonly cluster: number; readonly base: number; readonly mask: number },
+    onDropped: OnDropped,
   ): void {
+    const { cluster, base, mask } = change;
+    const place = this.#ownPlace(change, cluster * clusterSizeBlocks);
+    this.#entries.setCluster(change, { ...place, base, mask }, onDropped);
+  }
+
+  /** Slack of a natural cluster holds data from now on; returns how much of it did not. */
+  validate(
+    change: MapChange & { readonly cluster: number; readonly base: number; readonly mask: number },
+  ): number {
+    const { cluster, base, mask } = change;
+    const lbn = cluster * clusterSizeBlocks;
+    // The entry may have another cluster by now, or share it: then the data is not what it shows.
+    const found = this.leafOf(change.node, lbn)?.leaf;
+    const index = this.#clusterOf(lbn);
+    if (found?.base[index] !== base || found.birth[index]! <= change.ownBound) return 0;
+    const { leaf } = this.#ownPlace(change, lbn).leaf;
+    const former = leaf.validMask[index]!;
+    leaf.validMask[index] = former | mask;
+    return countBits(mask & ~former);
+  }
+
+  /** Gives up the slack of a natural cluster. */
+  split(change: MapChange & { readonly cluster: number }, onDropped: OnDropped): void {
+    const place = this.#ownPlace(change, change.cluster * clusterSizeBlocks);
+    this.#entries.split(change, place, onDropped);
+  }
+
+  /**
+   * Unmaps the mapped blocks of [lbn, lbn + count) and tells `onDropped` of each that leaves the map; pages that map
+   * nothing go. Returns the number of blocks that stay as slack.
+   */
+  clearBlocks(
+    change: MapChange & { readonly lbn: number; readonly count: number },
+    onDropped: OnDropped,
+  ): number {
     const end = change.lbn + change.count;
     const perLeaf = leafBlocks(this.#geometry);
+    let slackCount = 0;
     for (let lbn = change.lbn; lbn < end;) {
       const leafEnd = Math.min(end, (Math.floor(lbn / perLeaf) + 1) * perLeaf);
       if (this.#mapsAnything(change.node, lbn, leafEnd)) {
-        this.#clearInLeaf(change, lbn, leafEnd, onCleared);
+        slackCount += this.#clearInLeaf(change, { from: lbn, end: leafEnd }, onDropped);
       }
       lbn = leafEnd;
     }
+    return slackCount;
   }
 
   /** Adds levels until the map is as high as `level`. */
-  raise(change: ChangeContext, level: number): void {
+  raise(change: EntryChange, level: number): void {
     const { node } = change;
     assert(level >= node.level, `a map of level ${node.level} cannot be lowered to ${level}`);
     if (isEmptyRoot(node.root)) {
@@ -123,8 +155,12 @@ export class MapTree {
   /** The mapping of a block; undefined for a hole. */
   lookup(node: MappedNode, lbn: number): MappedBlock | undefined {
     const leaf = this.leafOf(node, lbn);
-    if (!leaf) return undefined;
-    return lookupInLeaf(leaf, lbn, this.#clusterOf(lbn));
+    return leaf && lookupBlock(leaf, this.#clusterOf(lbn), lbn % clusterSizeBlocks);
+  }
+
+  /** Where the entry of a block's cluster is in its leaf. */
+  clusterIndexOf(lbn: number): number {
+    return this.#clusterOf(lbn);
   }
 
   /** The leaf above a block; undefined if there is none. */
@@ -150,7 +186,7 @@ export class MapTree {
   }
 
   /** The leaf above a block, with its whole path made the node's own. */
-  #ownLeaf(change: ChangeContext, lbn: number): LeafFrame {
+  #ownLeaf(change: EntryChange, lbn: number): LeafFrame {
     const { node } = change;
     let frame = this.#ownRoot(change);
     for (let level = node.level; level > 0; level--) {
@@ -161,7 +197,13 @@ export class MapTree {
     return frame;
   }
 
-  #ownRoot(change: ChangeContext): MapFrame {
+  #ownPlace(change: MapChange, lbn: number): { leaf: LeafFrame; cluster: number } {
+    const leaf = this.#ownLeaf(change, lbn);
+    leaf.lastRecord = change.record;
+    return { leaf, cluster: this.#clusterOf(lbn) };
+  }
+
+  #ownRoot(change: EntryChange): MapFrame {
     const { node } = change;
     const frame = isEmptyRoot(node.root)
       ? this.#createPage(node, node.level, 0)
@@ -172,7 +214,7 @@ export class MapTree {
     return frame;
   }
 
-  #ownChild(change: ChangeContext, table: TableFrame, lbn: number): MapFrame {
+  #ownChild(change: EntryChange, table: TableFrame, lbn: number): MapFrame {
     const { node } = change;
     const position = this.#positionAt(lbn, table.level);
     const index = Math.floor(lbn / spanBlocks(this.#geometry, table.level - 1));
@@ -192,7 +234,7 @@ export class MapTree {
   }
 
   /** The page itself if it is own, else a copy of it. */
-  #ownPage<F extends MapFrame>(change: ChangeContext, frame: F, birth: number): F {
+  #ownPage<F extends MapFrame>(change: EntryChange, frame: F, birth: number): F {
     if (birth > change.ownBound) {
       if (!frame.isDirty) this.#hooks.pageDirtied(frame);
       return frame;
@@ -203,99 +245,37 @@ export class MapTree {
     return copy;
   }
 
-  #ownSplit(change: ChangeContext, leaf: LeafFrame, splitIndex: number): SplitRecord {
-    const place = extensionPlace(splitIndex);
-    if (!place) return (leaf.leaf.inline[splitIndex] ??= emptySplitRecord());
-    const extension = this.#ownExtension(change, leaf, place.page);
-    return (extension.records[place.slot] ??= emptySplitRecord());
-  }
-
-  #ownExtension(change: ChangeContext, leaf: LeafFrame, page: number): ExtensionFrame {
-    let extension: ExtensionFrame;
-    if (hasExtension(leaf, page)) {
-      const frame = resident(leaf.extensions[page]);
-      extension = this.#ownPage(change, frame, leaf.leaf.extBirth[page]!);
-    } else {
-      extension = newExtensionFrame({ family: leaf.family, level: leaf.level, index: leaf.index });
-      this.#hooks.pageDirtied(extension);
-    }
-    leaf.extensions[page] = extension;
-    leaf.leaf.extBirth[page] = change.node.curEpoch;
-    return extension;
-  }
-
   #mapsAnything(node: MappedNode, from: number, end: number): boolean {
     const leaf = this.leafOf(node, from);
     if (!leaf) return false;
+    return [...this.#pieces(from, end)].some(({ cluster, from: first, end: last }) =>
+      mapsBlocks(leaf, cluster, rangeMask(first, last)),
+    );
+  }
+
+  /** The clusters of a range inside one leaf, and which of their blocks are in it. */
+  *#pieces(from: number, end: number): Generator<{ cluster: number; from: number; end: number }> {
     for (let lbn = from; lbn < end;) {
-      const cluster = this.#clusterOf(lbn);
-      if (leaf.leaf.splitIndex[cluster]! < 0) {
-        lbn = (Math.floor(lbn / clusterSizeBlocks) + 1) * clusterSizeBlocks;
-        continue;
-      }
-      if (lookupInLeaf(leaf, lbn, cluster)) return true;
-      lbn++;
+      const start = Math.floor(lbn / clusterSizeBlocks) * clusterSizeBlocks;
+      const until = Math.min(end, start + clusterSizeBlocks);
+      yield { cluster: this.#clusterOf(lbn), from: lbn - start, end: until - start };
+      lbn = until;
     }
-    return false;
   }
 
   #clearInLeaf(
-    change: ChangeContext & { readonly record: number },
-    from: number,
-    end: number,
-    onCleared: (block: MappedBlock) => void,
-  ): void {
-    const leaf = this.#ownLeaf(change, from);
-    leaf.lastRecord = change.record;
-    for (let lbn = from; lbn < end;) {
-      const cluster = this.#clusterOf(lbn);
-      const clusterEnd = (Math.floor(lbn / clusterSizeBlocks) + 1) * clusterSizeBlocks;
-      const until = Math.min(end, clusterEnd);
-      if (leaf.leaf.splitIndex[cluster]! >= 0) {
-        this.#clearInCluster(change, { leaf, cluster, from: lbn, end: until }, onCleared);
-      }
-      lbn = until;
+    change: MapChange,
+    { from, end }: { readonly from: number; readonly end: number },
+    onDropped: OnDropped,
+  ): number {
+    const { leaf } = this.#ownPlace(change, from);
+    let slackCount = 0;
+    for (const piece of this.#pieces(from, end)) {
+      if (!isClusterMapped(leaf, piece.cluster)) continue;
+      slackCount += this.#entries.clear(change, { leaf, ...piece }, onDropped);
     }
-    if (leaf.leaf.splitIndex.every((splitIndex) => splitIndex < 0)) {
-      this.#dropEmptyPath(change.node, from);
-    }
-  }
-
-  #clearInCluster(
-    change: ChangeContext,
-    part: { leaf: LeafFrame; cluster: number; from: number; end: number },
-    onCleared: (block: MappedBlock) => void,
-  ): void {
-    const { leaf, cluster } = part;
-    const splitIndex = leaf.leaf.splitIndex[cluster]!;
-    if (!mapsInCluster(leaf, cluster, part)) return;
-    const split = this.#ownSplit(change, leaf, splitIndex);
-    for (let lbn = part.from; lbn < part.end; lbn++) {
-      const block = lbn % clusterSizeBlocks;
-      if (split[block] === 0) continue;
-      onCleared({ pbn: split[block]!, birth: split[clusterSizeBlocks + block]! });
-      split[block] = 0;
-      split[clusterSizeBlocks + block] = 0;
-    }
-    if (split.every((word) => word === 0)) this.#dropSplit(leaf, cluster);
-  }
-
-  #dropSplit(leaf: LeafFrame, cluster: number): void {
-    const splitIndex = leaf.leaf.splitIndex[cluster]!;
-    leaf.leaf.splitIndex[cluster] = -1;
-    const place = extensionPlace(splitIndex);
-    if (!place) {
-      leaf.leaf.inline[splitIndex] = undefined;
-      return;
-    }
-    const extension = resident(leaf.extensions[place.page]);
-    extension.records[place.slot] = undefined;
-    if (extension.records.some((record) => record !== undefined)) return;
-    leaf.extensions[place.page] = undefined;
-    leaf.leaf.extPbn[place.page] = 0;
-    leaf.leaf.extCrc[place.page] = 0;
-    leaf.leaf.extBirth[place.page] = 0;
-    this.#hooks.freePage(extension);
+    if (mapsNothing(leaf.leaf)) this.#dropEmptyPath(change.node, from);
+    return slackCount;
   }
 
   /** Drops the leaf above `lbn`, which maps nothing, and all tables that then have no child. The path is own. */
@@ -337,44 +317,6 @@ export function removeExtension(leaf: LeafFrame, page: number): void {
       leaf.leaf.splitIndex[cluster] = -1;
     }
   }
-}
-
-/** The split record of a cluster; undefined for a hole. */
-export function splitOf(leaf: LeafFrame, cluster: number): SplitRecord | undefined {
-  const splitIndex = leaf.leaf.splitIndex[cluster]!;
-  if (splitIndex < 0) return undefined;
-  const place = extensionPlace(splitIndex);
-  if (!place) return leaf.leaf.inline[splitIndex];
-  return resident(leaf.extensions[place.page]).records[place.slot];
-}
-
-function lookupInLeaf(leaf: LeafFrame, lbn: number, cluster: number): MappedBlock | undefined {
-  const split = splitOf(leaf, cluster);
-  const pbn = split?.[lbn % clusterSizeBlocks] ?? 0;
-  if (!split || pbn === 0) return undefined;
-  return { pbn, birth: split[clusterSizeBlocks + (lbn % clusterSizeBlocks)]! };
-}
-
-function mapsInCluster(
-  leaf: LeafFrame,
-  cluster: number,
-  part: { from: number; end: number },
-): boolean {
-  const split = splitOf(leaf, cluster);
-  if (!split) return false;
-  for (let lbn = part.from; lbn < part.end; lbn++) {
-    if (split[lbn % clusterSizeBlocks] !== 0) return true;
-  }
-  return false;
-}
-
-/** The lowest split index that no cluster uses. */
-function freeSplitIndex(leaf: LeafFrame): number {
-  const used = new Uint8Array(leafClustersMax);
-  for (const splitIndex of leaf.leaf.splitIndex) if (splitIndex >= 0) used[splitIndex] = 1;
-  const free = used.indexOf(0);
-  assert(free >= 0, 'a leaf has more split records than clusters');
-  return free;
 }
 
 function resident<F extends MapFrame>(frame: F | undefined): F {

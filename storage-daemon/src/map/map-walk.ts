@@ -12,7 +12,8 @@ import { clusterSizeBlocks } from '../units.ts';
 import { extensionPlace, type LeafFrame, type MapFrame, type TableFrame } from './map-frame.ts';
 import type { MissingPage, MapResidency } from './map-residency.ts';
 import { emptyRoot, isEmptyRoot, type MappedNode } from './map-root.ts';
-import { removeChild, splitOf, type MappedBlock } from './map-tree.ts';
+import { splitOf, type MappedBlock } from './leaf-entries.ts';
+import { removeChild } from './map-tree.ts';
 
 /** The end of every map. */
 export const walkEnd = 2 ** 32 - 1;
@@ -152,6 +153,7 @@ function freeLeaf(
   hooks: WalkHooks,
 ): void {
   for (let cluster = 0; cluster < options.clusterCount; cluster++) {
+    freeNatural(frame, cluster, { bound: options.bound, hooks });
     // Records of a shared extension page were all born before the bound.
     if (isSharedExtension(frame, cluster, options.bound)) continue;
     const split = splitOf(frame, cluster);
@@ -167,6 +169,20 @@ function freeLeaf(
     if (extension && frame.leaf.extBirth[page]! > options.bound) hooks.freePage(extension);
   }
   hooks.freePage(frame);
+}
+
+/** All 16 blocks, the slack as well. */
+function freeNatural(
+  { leaf }: LeafFrame,
+  cluster: number,
+  { bound, hooks }: { readonly bound: number; readonly hooks: WalkHooks },
+): void {
+  const base = leaf.base[cluster]!;
+  const birth = leaf.birth[cluster]!;
+  if (base === 0 || birth <= bound) return;
+  for (let block = 0; block < clusterSizeBlocks; block++) {
+    hooks.freeBlock({ pbn: base * clusterSizeBlocks + block, birth });
+  }
 }
 
 function isSharedExtension(frame: LeafFrame, cluster: number, bound: number): boolean {

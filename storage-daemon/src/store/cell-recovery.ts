@@ -22,7 +22,7 @@ import { forEachConcurrently } from './checkpoint/for-each-concurrently.ts';
 import { createPageReader, createRunReader } from './checkpoint/page-reads.ts';
 import { mapPagesOfCell } from './map-budget.ts';
 import { ioFailure, type PoolDevices } from './pool-devices.ts';
-import { RecordResidency } from './record-residency.ts';
+import { RecordResidency, mappedRange } from './record-residency.ts';
 import type { OpenOptions } from './store-api.ts';
 import type { StoreEnvironment } from './store-environment.ts';
 import { StoreError } from './store-error.ts';
@@ -365,8 +365,9 @@ async function prefetch(
   const perLeaf = leafBlocks(state.geometry);
   const wanted = new Map<string, JournalRecord>();
   for (const record of records) {
-    if ((record.op !== 'set' && record.op !== 'clear') || !state.nodes.has(record.node)) continue;
-    wanted.set(`${record.node}:${Math.floor(record.lbn / perLeaf)}`, record);
+    const blocks = mappedRange(record);
+    if (!blocks || !state.nodes.has(blocks.node)) continue;
+    wanted.set(`${blocks.node}:${Math.floor(blocks.lbn / perLeaf)}`, record);
   }
   await forEachConcurrently([...wanted.values()], async (record) => {
     // A node id may be another node's by the time of the record: then there is nothing to gain here.
@@ -375,11 +376,11 @@ async function prefetch(
 }
 
 function isInside(state: CellState, record: JournalRecord): boolean {
-  if (record.op !== 'set' && record.op !== 'clear') return false;
-  const node = state.nodes.get(record.node);
+  const blocks = mappedRange(record);
+  const node = blocks && state.nodes.get(blocks.node);
   // The map of a dying node names pages that are gone: its id is another node's by the time of the record.
   if (!node || node.isWalking) return false;
-  return record.lbn + record.count <= spanBlocks(state.geometry, node.level);
+  return blocks.lbn + blocks.count <= spanBlocks(state.geometry, node.level);
 }
 
 function decodeRecords(slots: Uint8Array, sequence: number) {

@@ -55,6 +55,14 @@ export class CellSpace {
     return this.#state.geometry.reserveBlocks;
   }
 
+  /** Of the blocks that the cell has or could take now, the share that is in use. */
+  get usedShare(): number {
+    const { allocator, geometry } = this.#state;
+    const unowned = this.#owners.unownedCount * geometry.groupBlocks;
+    const free = allocator.availableCount + unowned;
+    return 1 - free / (allocator.groupCount * geometry.groupBlocks + unowned);
+  }
+
   /** Pages that a checkpoint would write now: an upper bound. */
   get demandPages(): number {
     const { recordNumber, dirtyFrames, listPagesChanged } = this.#state;

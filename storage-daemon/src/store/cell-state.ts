@@ -22,10 +22,12 @@ import type { MapFrame } from '../map/map-frame.ts';
 import { MapPages, type ReadPage } from '../map/map-pages.ts';
 import { MapResidency } from '../map/map-residency.ts';
 import { emptyRoot, type MappedNode } from '../map/map-root.ts';
-import { MapTree, type MappedBlock } from '../map/map-tree.ts';
+import type { DroppedBlock } from '../map/leaf-entries.ts';
+import { MapTree } from '../map/map-tree.ts';
 import { MapWalk } from '../map/map-walk.ts';
 import { DeadList } from '../reclaim/dead-list.ts';
 import { FreeQueue } from '../reclaim/free-queue.ts';
+import { MapChanges } from './apply/map-changes.ts';
 import { TreeNode } from './tree-node.ts';
 
 /** Fixed properties of a cell. */
@@ -80,6 +82,7 @@ export class CellState {
   checkpointNumber = 0;
   readonly #owners: GroupOwners;
   readonly #leavingGroups: LeavingGroup[] = [];
+  readonly #mapChanges: MapChanges;
   #treeVersion = 0;
   /** All node ids below are in use. */
   #freeIdHint = 0;
@@ -113,6 +116,19 @@ export class CellState {
         },
       },
     );
+    this.#mapChanges = new MapChanges({
+      tree: this.tree,
+      allocator: this.allocator,
+      dropBlock: (node, block) => this.#dropBlock(node, block),
+      changed: (node) => this.#mapChanged(node),
+    });
+  }
+
+  /** Blocks of natural clusters of volumes that hold no data, those that clones share counted for each. */
+  get slackBlocks(): number {
+    let sum = 0;
+    for (const node of this.nodes.values()) if (node.kind === 'volume') sum += node.slackBlocks;
+    return sum;
   }
 
   /** Changes the state by one record. */
@@ -120,9 +136,13 @@ export class CellState {
     this.recordNumber++;
     switch (record.op) {
       case 'set':
-        return this.#applySet(record);
+      case 'setClusters':
+      case 'setPart':
+      case 'valid':
+      case 'heal':
+      case 'split':
       case 'clear':
-        return this.#applyClear(record);
+        return this.#mapChanges.apply(record, this.nodeOf(record.node));
       case 'walk':
         return this.#applyWalk(record);
       case 'freed':
@@ -184,38 +204,23 @@ export class CellState {
     this.allocator.free(pbn, { isMeta: true, record: this.recordNumber, checkpoint });
   }
 
-  #applySet({ node: id, lbn, pbn, count }: RecordOf<'set'>): void {
-    const node = this.nodeOf(id);
-    const ownBound = node.parentEpoch;
-    for (let index = 0; index < count; index++) {
-      this.allocator.commitData(pbn + index);
-      const change = { node, ownBound, lbn: lbn + index, pbn: pbn + index };
-      const former = this.tree.setBlock({ ...change, record: this.recordNumber });
-      node.ownBlocks++;
-      node.referencedBlocks++;
-      if (former) this.#dropBlock(node, former);
-    }
+  #mapChanged(node: TreeNode): number {
     node.lastRecord = this.recordNumber;
     this.touch(node);
-  }
-
-  #applyClear({ node: id, lbn, count }: RecordOf<'clear'>): void {
-    const node = this.nodeOf(id);
-    const change = { node, ownBound: node.parentEpoch, lbn, count, record: this.recordNumber };
-    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));
-    node.lastRecord = this.recordNumber;
-    this.touch(node);
+    return this.recordNumber;
   }
 
   /** A block leaves a head: freed if it is its own, else it goes to the head's dead list. */
-  #dropBlock(node: TreeNode, block: MappedBlock): void {
+  #dropBlock(node: TreeNode, block: DroppedBlock): void {
     node.referencedBlocks--;
+    if (block.isSlack) node.slackBlocks--;
     if (block.birth > node.parentEpoch) {
       node.ownBlocks--;
       this.#freeBlock(block.pbn);
       return;
     }
-    node.deadData.append(this.#birthLow(node, block.birth), { ...block, frame: undefined });
+    const { pbn, birth } = block;
+    node.deadData.append(this.#birthLow(node, birth), { pbn, birth, frame: undefined });
     this.#dirtyList(node.deadData);
   }
 
@@ -315,6 +320,7 @@ export class CellState {
     snapshot.deadMeta = head.deadMeta;
     snapshot.referencedBlocks = head.referencedBlocks;
     snapshot.ownBlocks = head.ownBlocks;
+    snapshot.slackBlocks = head.slackBlocks;
     head.deadData = new DeadList(family);
     head.deadMeta = new DeadList(family);
     head.ownBlocks = 0;
@@ -335,6 +341,7 @@ export class CellState {
     this.#addNew(head);
     this.#setParent(head, snapshot);
     head.referencedBlocks = snapshot.referencedBlocks;
+    head.slackBlocks = snapshot.slackBlocks;
     this.#raise(head);
     head.lastRecord = this.recordNumber;
     this.touch(snapshot);
@@ -449,6 +456,8 @@ export class CellState {
   #delete(node: TreeNode): void {
     assert(!node.isDeleted, `node ${node.id} is deleted already`);
     node.isDeleted = true;
+    // What is left of it counts with its children, or is about to be freed.
+    node.slackBlocks = 0;
     node.name = '';
     this.touch(node);
     if (node.children.size === 0) this.#startWalk(node);

@@ -40,6 +40,7 @@ const dirtyFramesMin = 64;
 const defaultJournalTimerMs = 100;
 const defaultCheckpointIntervalMs = 30_000;
 const defaultCheckpointRecords = 500_000;
+const defaultNaturalShareMax = 0;
 
 /** Fixed properties of an open cell. */
 export interface CellOpenOptions {
@@ -205,6 +206,16 @@ export class Cell {
     await new Promise<void>((resolve) => this.commit(() => resolve()));
     await this.tryCheckpoint();
     await this.#environment.yieldTurn();
+  }
+
+  /** True if waiting for `reclaimSpace` may help. */
+  get mayReclaimSpace(): boolean {
+    return this.state.allocator.quarantine.size > 0 || this.background.hasWork;
+  }
+
+  /** True while a hole gets a whole cluster for its first block. */
+  get hasRoomForClusters(): boolean {
+    return this.space.usedShare < (this.#options.open.naturalShareMax ?? defaultNaturalShareMax);
   }
 
   countDataWrite(blocks: number): void {

@@ -8,10 +8,10 @@ import type { TreeNode } from './tree-node.ts';
 
 /** Exact sizes of one node. */
 export async function spaceOfNode(cell: Cell, node: TreeNode): Promise<NodeSpace> {
-  const { referencedBlocks } = node;
+  const { referencedBlocks, slackBlocks } = node;
   const reclaimableBlocks = reclaimableAlone(node);
   const uniqueBlocks = await countUnique(cell, node);
-  return { referencedBlocks, uniqueBlocks, reclaimableBlocks };
+  return { referencedBlocks, slackBlocks, uniqueBlocks, reclaimableBlocks };
 }
 
 /** What deleting this node frees: as `reclaimableTogether`, without looking at the rest of its family. */

@@ -228,6 +228,7 @@ export class PoolStore implements api.Store {
       allocatedBlocks,
       freeBlocks: sizeBlocks - allocatedBlocks,
       metadataBlocks: total(({ state }) => state.allocator.metadataCount),
+      slackBlocks: total(({ state }) => state.slackBlocks),
       reservedBlocks: geometry.reserveBlocks * geometry.cellCount,
       pendingFreeBlocks: total(({ background }) => background.pendingBlocks),
     };
@@ -455,6 +456,7 @@ function summarize({ cell, node }: NamedNode): api.NodeSummary {
     parentSnapshot: parent && !parent.isDeleted ? parent.name : undefined,
     childCount: node.children.size,
     referencedBlocks: node.referencedBlocks,
+    slackBlocks: node.slackBlocks,
     attributes: node.attributes,
   };
 }

@@ -7,6 +7,7 @@ import type { MapFrame } from '../map/map-frame.ts';
 import type { ReadPage } from '../map/map-pages.ts';
 import type { MissingPage } from '../map/map-residency.ts';
 import type { MissingDeadPage } from '../reclaim/dead-sequence.ts';
+import { clusterSizeBlocks } from '../units.ts';
 import type { CellState } from './cell-state.ts';
 import type { StoreError } from './store-error.ts';
 
@@ -63,7 +64,14 @@ export class RecordResidency {
     switch (record.op) {
       case 'set':
       case 'clear':
-        return residency.findMissing(this.#state.nodeOf(record.node), record.lbn, record.count);
+      case 'setClusters':
+      case 'setPart':
+      case 'valid':
+      case 'heal':
+      case 'split': {
+        const { node, lbn, count } = mappedRange(record)!;
+        return residency.findMissing(this.#state.nodeOf(node), lbn, count);
+      }
       case 'walk':
         return walk.findMissing(this.#state.nodeOf(record.node), record.cursor);
       case 'freed':
@@ -113,4 +121,28 @@ export class RecordResidency {
       done(error, undefined);
     });
   }
+}
+
+/** The blocks of a node whose entries a record changes; undefined for a record of another kind. */
+export function mappedRange(
+  record: JournalRecord,
+): { readonly node: number; readonly lbn: number; readonly count: number } | undefined {
+  switch (record.op) {
+    case 'set':
+    case 'clear':
+      return record;
+    case 'setClusters':
+      return { node: record.node, ...blocksOf(record.cluster, record.count) };
+    case 'setPart':
+    case 'valid':
+    case 'heal':
+    case 'split':
+      return { node: record.node, ...blocksOf(record.cluster, 1) };
+    default:
+      return undefined;
+  }
+}
+
+function blocksOf(cluster: number, count: number): { lbn: number; count: number } {
+  return { lbn: cluster * clusterSizeBlocks, count: count * clusterSizeBlocks };
 }

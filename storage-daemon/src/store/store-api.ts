@@ -62,6 +62,8 @@ export interface OpenOptions {
   readonly mapMemoryBytes?: number;
   /** Whether and how devices are told which blocks they may forget; default: they are not. */
   readonly deallocate?: DeallocateOptions | undefined;
+  /** Share of the room in use up to which a hole gets a whole cluster for its first block; default 0: never. */
+  readonly naturalShareMax?: number;
 }
 
 /**
@@ -99,15 +101,19 @@ export interface NodeSummary extends NodeName {
   readonly parentSnapshot: string | undefined;
   /** Clones and later snapshots that descend directly from it. */
   readonly childCount: number;
-  /** Blocks that it references. */
+  /** Blocks that it references, slack included. */
   readonly referencedBlocks: number;
+  /** Blocks of these that are reserved beside its data and hold none yet. */
+  readonly slackBlocks: number;
   /** Attributes as given: canonical JSON of at most 3,072 bytes. The store does not look inside. */
   readonly attributes: string;
 }
 
-/** Exact sizes of one node, computed when asked. */
+/** Exact sizes of one node, computed when asked. Slack counts in all of them. */
 export interface NodeSpace {
   readonly referencedBlocks: number;
+  /** Of these, blocks that hold no data. */
+  readonly slackBlocks: number;
   /** Blocks that only this node references. */
   readonly uniqueBlocks: number;
   /** Blocks that deleting it now frees, collapsing waiting parents included. */
@@ -121,6 +127,10 @@ export interface StoreSpace {
   /** User data and metadata, blocks waiting to be freed included. */
   readonly allocatedBlocks: number;
   readonly metadataBlocks: number;
+  /**
+   * Reserved beside the data of volumes, and given up when the pool gets full; what clones share counts for each.
+   */
+  readonly slackBlocks: number;
   /** Kept for deletes and checkpoints. */
   readonly reservedBlocks: number;
   /** Blocks that background work (free queue, walks) still has to free, as far as known. */

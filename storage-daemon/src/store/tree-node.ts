@@ -41,6 +41,8 @@ export class TreeNode implements WalkedNode {
   attributesPage: MetadataPointer = nullPointer;
   referencedBlocks = 0;
   ownBlocks = 0;
+  /** Blocks of its natural clusters that hold no data; 0 once it is deleted. */
+  slackBlocks = 0;
   isDeleted = false;
   isWalking = false;
   walkCursor = 0;
@@ -115,7 +117,7 @@ export class TreeNode implements WalkedNode {
       referencedBlocks: this.referencedBlocks,
       ownBlocks: this.ownBlocks,
       deadBlocks: this.deadData.blockCount,
-      slackBlocks: 0,
+      slackBlocks: this.slackBlocks,
       walkCursor: this.walkCursor,
       walkBound: this.walkBound,
       createdMs: this.createdMs,
@@ -136,6 +138,7 @@ export class TreeNode implements WalkedNode {
     node.isWalking = record.isWalking;
     node.referencedBlocks = record.referencedBlocks;
     node.ownBlocks = record.ownBlocks;
+    node.slackBlocks = record.slackBlocks;
     node.walkCursor = record.walkCursor;
     node.walkBound = record.walkBound;
     node.attributesPage = record.attributes;

@@ -52,6 +52,7 @@ export class MemoryPool {
       freeBlocks: this.#sizeBlocks - this.#allocatedBlocks,
       allocatedBlocks: this.#allocatedBlocks,
       metadataBlocks: 0,
+      slackBlocks: 0,
       reservedBlocks: 0,
       pendingFreeBlocks: 0,
     };

@@ -47,6 +47,7 @@ describe('MemoryStore', () => {
     expect(await firstBytes(store.openIo(b), 3)).toEqual([1, 2, 0]);
     expect(await store.nodeSpace(a)).toEqual({
       referencedBlocks: 2,
+      slackBlocks: 0,
       uniqueBlocks: 1,
       reclaimableBlocks: 1,
     });

@@ -138,6 +138,7 @@ export class MemoryStore implements Store {
     const uniqueBlocks = countFreed([node]);
     return {
       referencedBlocks: node.blocks.size,
+      slackBlocks: 0,
       uniqueBlocks,
       reclaimableBlocks: uniqueBlocks,
     };
@@ -250,6 +251,7 @@ export class MemoryStore implements Store {
       parentSnapshot: parent?.isDeleted === false ? parent.name : undefined,
       childCount: [...this.#nodes.values()].filter((other) => nearestParent(other) === node).length,
       referencedBlocks: node.blocks.size,
+      slackBlocks: 0,
       attributes,
     };
   }

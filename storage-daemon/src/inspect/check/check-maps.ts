@@ -4,7 +4,7 @@
  */
 import type { CatalogRecord } from '../../format/catalog-record.ts';
 import { volumeSizeBlocksMax } from '../../units.ts';
-import type { Findings } from '../findings.ts';
+import { Findings } from '../findings.ts';
 import { BlockList, shared, union, walkPairs, without } from '../read/block-list.ts';
 import { BlockUse } from './block-uses.ts';
 import { type CellState, isWaiting, nodeName, parentEpoch } from './cell-state.ts';
@@ -49,19 +49,27 @@ export class MapChecker {
   /** Parents before children, because what a node references follows from what its parent does. */
   async #checkTree(top: CatalogRecord): Promise<void> {
     const { nodes, deadLists, children } = this.#state;
-    const waiting = [{ node: top, parentReferenced: 0 }];
+    const waiting: { node: CatalogRecord; parentReferenced: number; parentSlack?: number }[] = [
+      { node: top, parentReferenced: 0, parentSlack: 0 },
+    ];
     for (let next = waiting.pop(); next; next = waiting.pop()) {
-      const { node, parentReferenced } = next;
+      const { node, parentReferenced, parentSlack } = next;
       if (this.#seen.has(node.id)) continue;
       this.#seen.add(node.id);
-      const own = await this.#checkOwn(node);
+      const { own, ownSlack } = await this.#checkOwn(node);
       const parent = node.parent === undefined ? undefined : nodes.get(node.parent);
       const dead = deadLists.get(node.id)?.data.blocks.length ?? 0;
       const referenced = parent ? parentReferenced + own - dead : own;
       this.#checkCounters(node, { own, referenced });
-      if (parent) await this.#checkEdge(parent, node);
+      const growth = parent && (await this.#checkEdge(parent, node));
+      const slack = parent ? await this.#slackOf(node, parentSlack, growth) : ownSlack;
+      this.#checkSlack(node, slack);
       for (const child of children.get(node.id) ?? []) {
-        waiting.push({ node: child, parentReferenced: referenced });
+        waiting.push({
+          node: child,
+          parentReferenced: referenced,
+          ...(slack !== undefined && { parentSlack: slack }),
+        });
       }
     }
   }
@@ -88,14 +96,53 @@ export class MapChecker {
     };
   }
 
-  /** Claims all that the node references and its parent does not. Returns the number of data blocks. */
-  async #checkOwn(node: CatalogRecord): Promise<number> {
+  /** Slack of a node below another: from that one's and their difference, or, if it has no map, by a walk. */
+  async #slackOf(
+    node: CatalogRecord,
+    parentSlack: number | undefined,
+    growth: number | undefined,
+  ): Promise<number | undefined> {
+    if (isWaiting(node)) return undefined;
+    if (parentSlack !== undefined && growth !== undefined) return parentSlack + growth;
+    const { root, reader } = this.#state;
+    const { level, sizeBlocks, family } = node;
+    let slack = 0;
+    const isWhole = await walkMap(
+      {
+        cell: root.cell,
+        family,
+        what: '',
+        above: 0,
+        sizeBlocks,
+        level,
+        root: node.root,
+        fromLbn: 0,
+      },
+      { page() {}, block() {}, slack: (count) => (slack += count) },
+      // What is wrong with these pages is said where they are checked.
+      { reader, findings: new Findings() },
+    );
+    return isWhole ? slack : undefined;
+  }
+
+  #checkSlack(node: CatalogRecord, slack: number | undefined): void {
+    const { findings, root } = this.#state;
+    findings.expect(
+      slack === undefined || node.isDeleted || node.slackBlocks === slack,
+      () =>
+        `cell ${root.cell}: ${nodeName(node)} counts ${node.slackBlocks} blocks of slack and has ${slack}`,
+    );
+  }
+
+  /** Claims all that the node references and its parent does not. Returns the numbers of data blocks, and of slack. */
+  async #checkOwn(node: CatalogRecord): Promise<{ own: number; ownSlack: number | undefined }> {
     const { uses, root } = this.#state;
     const references = this.#referencesOf(node);
     const what = `cell ${root.cell}: ${nodeName(node)}`;
     const above = node.isWalking ? node.walkBound : parentEpoch(this.#state, node);
     const { bornMax, sizeBlocks, level } = references;
     let own = 0;
+    let ownSlack = 0;
     const isWhole = await walkMap(
       {
         cell: root.cell,
@@ -116,6 +163,9 @@ export class MapChecker {
           own++;
           uses.claim(pbn, BlockUse.data, () => `${what}, block ${lbn}`);
         },
+        slack(blockCount) {
+          ownSlack += blockCount;
+        },
       },
       this.#state,
     );
@@ -127,7 +177,7 @@ export class MapChecker {
     for (const pbn of bornAfter(references.extraPages, above)) {
       uses.claim(pbn, BlockUse.page, () => `${what}, through a child's list of dead pages`);
     }
-    return own;
+    return { own, ownSlack: isWhole ? ownSlack : undefined };
   }
 
   #checkCounters(
@@ -147,21 +197,22 @@ export class MapChecker {
     );
   }
 
-  async #checkEdge(parent: CatalogRecord, child: CatalogRecord): Promise<void> {
+  /** Returns how much more slack the child has than its parent; undefined if that cannot be told. */
+  async #checkEdge(parent: CatalogRecord, child: CatalogRecord): Promise<number | undefined> {
     const { children, deadLists, root, findings } = this.#state;
     const dead = deadLists.get(child.id);
     const before = this.#referencesOf(parent);
     const after = this.#referencesOf(child);
     // What a waiting snapshot references is derived from its first child: that pair has nothing to tell.
     const isDerived = isWaiting(parent) && children.get(parent.id)?.[0] === child;
-    if (!dead || !before.isKnown || !after.isKnown || isDerived) return;
+    if (!dead || !before.isKnown || !after.isKnown || isDerived) return undefined;
     const what = `cell ${root.cell}: ${nodeName(child)} against its parent`;
     const owner = { cell: root.cell, family: child.family };
-    const { dropped, added, isWhole } = await compareMaps(
+    const { dropped, added, slackGrowth, isWhole } = await compareMaps(
       { parent: before, child: after, owner, what },
       this.#state,
     );
-    if (!isWhole) return;
+    if (!isWhole) return undefined;
     const epoch = parent.epoch;
     checkDropped(
       { findings, what, epoch, noun: 'blocks' },
@@ -183,6 +234,7 @@ export class MapChecker {
         extraAfter: after.extraPages,
       },
     );
+    return slackGrowth;
   }
 }
 

@@ -97,9 +97,12 @@ export async function checkSpace(state: CellState): Promise<void> {
     () =>
       `cell ${root.cell}: the root counts ${root.metadataBlocks} blocks of metadata, there are ${metadata}`,
   );
+  let slack = 0;
+  for (const node of state.nodes.values()) if (node.kind === 'volume') slack += node.slackBlocks;
   findings.expect(
-    root.slackBlocks === 0,
-    () => `cell ${root.cell}: the root counts ${root.slackBlocks} blocks of slack`,
+    root.slackBlocks === slack,
+    () =>
+      `cell ${root.cell}: the root counts ${root.slackBlocks} blocks of slack, the volumes ${slack}`,
   );
 }
 

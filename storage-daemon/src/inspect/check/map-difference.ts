@@ -5,6 +5,7 @@
 import { extensionsMax, type SplitRecord } from '../../format/map-leaf.ts';
 import { type MetadataPointer, nullPointer } from '../../format/metadata-pointer.ts';
 import { leafBlocks } from '../../format/pool-layout.ts';
+import { countBits } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Findings } from '../findings.ts';
 import { BlockList } from '../read/block-list.ts';
@@ -34,6 +35,8 @@ export interface OneSide {
 export interface MapDifference {
   readonly dropped: OneSide;
   readonly added: OneSide;
+  /** Blocks of natural clusters without data that the child has more than its parent. */
+  readonly slackGrowth: number;
   /** False if a page could not be read. */
   readonly isWhole: boolean;
 }
@@ -62,6 +65,7 @@ class Comparison {
   readonly #findings: Findings;
   readonly #dropped: OneSide = { data: new BlockList(), pages: new BlockList() };
   readonly #added: OneSide = { data: new BlockList(), pages: new BlockList() };
+  #slackGrowth = 0;
   #isWhole = true;
 
   constructor(
@@ -78,7 +82,12 @@ class Comparison {
       side.data.sort();
       side.pages.sort();
     }
-    return { dropped: this.#dropped, added: this.#added, isWhole: this.#isWhole };
+    return {
+      dropped: this.#dropped,
+      added: this.#added,
+      slackGrowth: this.#slackGrowth,
+      isWhole: this.#isWhole,
+    };
   }
 
   /** A map that is lower than `level` stands below the first pointer of a page that it does not have. */
@@ -141,6 +150,8 @@ class Comparison {
       const records = { parent: parent?.records[cluster], child: child?.records[cluster] };
       const firstLbn = index * leafBlocks(geometry) + cluster * clusterSizeBlocks;
       if (records.parent || records.child) this.#compareRecords(records, firstLbn);
+      const slackBefore = countBits(parent?.slackMasks[cluster] ?? 0);
+      this.#slackGrowth += countBits(child?.slackMasks[cluster] ?? 0) - slackBefore;
     }
   }
 

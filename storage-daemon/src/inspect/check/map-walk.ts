@@ -5,6 +5,7 @@
 import type { SplitRecord } from '../../format/map-leaf.ts';
 import type { MetadataPointer } from '../../format/metadata-pointer.ts';
 import { leafBlocks, spanBlocks } from '../../format/pool-layout.ts';
+import { countBits } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Findings } from '../findings.ts';
 import { loadLeaf, loadTable, type MapOwner, type MapPosition } from '../read/map-tree.ts';
@@ -26,6 +27,8 @@ export interface WalkedMap extends MapOwner {
 export interface MapVisitor {
   page(pointer: MetadataPointer, describe: () => string): void;
   block(lbn: number, pbn: number, birth: number): void;
+  /** So many blocks of a cluster, told of before, hold no data. */
+  slack?(blockCount: number): void;
 }
 
 /** Visits pages before what is below them. False if a page could not be read. */
@@ -94,13 +97,25 @@ class Walk {
     for (const [cluster, record] of leaf.records.entries()) {
       if (!record) continue;
       const clusterLbn = firstLbn + cluster * clusterSizeBlocks;
-      this.#visitRecord(record, { firstLbn: clusterLbn, pageBirth: leaf.pageBirths[cluster]! });
+      const slackMask = leaf.slackMasks[cluster]!;
+      const pageBirth = leaf.pageBirths[cluster]!;
+      this.#visitRecord(record, { firstLbn: clusterLbn, pageBirth, slackMask });
+      if (slackMask !== 0) this.#visitNatural(record, { firstLbn: clusterLbn, slackMask });
     }
+  }
+
+  #visitNatural(
+    record: SplitRecord,
+    { firstLbn, slackMask }: { firstLbn: number; slackMask: number },
+  ): void {
+    const { above, fromLbn } = this.#map;
+    const isMet = record[clusterSizeBlocks]! > above && firstLbn >= fromLbn;
+    if (isMet) this.#visitor.slack?.(countBits(slackMask));
   }
 
   #visitRecord(
     record: SplitRecord,
-    { firstLbn, pageBirth }: { firstLbn: number; pageBirth: number },
+    { firstLbn, pageBirth, slackMask }: { firstLbn: number; pageBirth: number; slackMask: number },
   ): void {
     const { what, sizeBlocks, above, fromLbn } = this.#map;
     for (let block = 0; block < clusterSizeBlocks; block++) {
@@ -110,7 +125,7 @@ class Walk {
       if (pbn === 0) continue;
       this.#checkBirth({ pbn, birth }, pageBirth, () => `${what}, block ${lbn}`);
       this.#findings.expect(
-        lbn < sizeBlocks,
+        lbn < sizeBlocks || ((slackMask >>> block) & 1) === 1,
         () => `${what}: block ${lbn} is mapped, it has ${sizeBlocks} blocks`,
       );
       if (birth > above && lbn >= fromLbn) this.#visitor.block(lbn, pbn, birth);

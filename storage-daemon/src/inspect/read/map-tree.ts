@@ -3,6 +3,7 @@ import { checkFormat } from '../../format/corruption-error.ts';
 import {
   decodeMapExtension,
   decodeMapLeaf,
+  emptySplitRecord,
   extensionRecords,
   extensionsMax,
   inlineRecords,
@@ -12,6 +13,8 @@ import {
 import type { MetadataPointer } from '../../format/metadata-pointer.ts';
 import { PageType } from '../../format/page-header.ts';
 import { decodeTablePage } from '../../format/table-page.ts';
+import { wholeMask } from '../../map/leaf-entries.ts';
+import { clusterSizeBlocks } from '../../units.ts';
 import type { PoolReader } from './pool-reader.ts';
 
 /** Which tree a page belongs to. */
@@ -30,10 +33,15 @@ export interface MapPosition {
 export interface LoadedLeaf {
   /** Pointers to its extensions; null where there is none. */
   readonly extensions: readonly MetadataPointer[];
-  /** Per cluster its record; undefined for a hole, or if the record is in an extension that was left out. */
+  /**
+   * Per cluster its record; undefined for a hole, or if the record is in an extension that was left out. A natural
+   * cluster has one as well, with all of its 16 blocks.
+   */
   readonly records: readonly (SplitRecord | undefined)[];
   /** Per cluster the birth of the page that holds the record. */
   readonly pageBirths: readonly number[];
+  /** Per cluster the blocks of its record that hold no data, as a mask: of natural clusters only. */
+  readonly slackMasks: readonly number[];
 }
 
 /**
@@ -73,7 +81,9 @@ export async function loadLeaf(
   const page = await reader.readPage(pointer);
   const leaf = decodeMapLeaf(page, { type: PageType.mapLeaf, level: 0, cell, family, index });
   const { leafClusters } = reader.geometry;
-  const hasMore = leaf.splitIndex.some((split, cluster) => cluster >= leafClusters && split >= 0);
+  const hasMore =
+    leaf.splitIndex.some((split, cluster) => cluster >= leafClusters && split >= 0) ||
+    leaf.base.some((base, cluster) => cluster >= leafClusters && base !== 0);
   checkFormat(!hasMore, 'range', () => `a leaf has more than ${leafClusters} clusters`, 128);
   const extensions = Array.from({ length: extensionsMax }, (_, extension) => ({
     pbn: leaf.extPbn[extension]!,
@@ -89,7 +99,16 @@ export async function loadLeaf(
   checkUse(leaf, pages);
   const records: (SplitRecord | undefined)[] = [];
   const pageBirths: number[] = [];
+  const slackMasks: number[] = [];
   for (let cluster = 0; cluster < leafClusters; cluster++) {
+    if (leaf.base[cluster] !== 0) {
+      checkGroup(leaf.base[cluster]!, reader.geometry.groupBlocks, cluster);
+      records.push(naturalRecord(leaf, cluster));
+      pageBirths.push(pointer.birth);
+      slackMasks.push(wholeMask & ~leaf.validMask[cluster]!);
+      continue;
+    }
+    slackMasks.push(0);
     const split = leaf.splitIndex[cluster]!;
     const extension = Math.floor((split - inlineRecords) / extensionRecords);
     const isInline = split < inlineRecords;
@@ -100,7 +119,28 @@ export async function loadLeaf(
     );
     pageBirths.push(isInline ? pointer.birth : extensions[extension]!.birth);
   }
-  return { extensions, records, pageBirths };
+  return { extensions, records, pageBirths, slackMasks };
+}
+
+function checkGroup(base: number, groupBlocks: number, cluster: number): void {
+  const first = base * clusterSizeBlocks;
+  const last = first + clusterSizeBlocks - 1;
+  checkFormat(
+    Math.floor(first / groupBlocks) === Math.floor(last / groupBlocks),
+    'range',
+    () => `natural cluster ${cluster}, blocks ${first} to ${last}, lies in two groups`,
+    128 + 8 * cluster,
+  );
+}
+
+/** The 16 blocks of a natural cluster as a split record. */
+function naturalRecord(leaf: MapLeaf, cluster: number): SplitRecord {
+  const record = emptySplitRecord();
+  for (let block = 0; block < clusterSizeBlocks; block++) {
+    record[block] = leaf.base[cluster]! * clusterSizeBlocks + block;
+    record[clusterSizeBlocks + block] = leaf.birth[cluster]!;
+  }
+  return record;
 }
 
 /** Each record of an extension belongs to one cluster, and no cluster has an empty one. */

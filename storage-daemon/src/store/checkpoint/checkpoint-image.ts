@@ -96,7 +96,7 @@ export function cutCheckpoint(
     allocatedBlocks: allocator.allocatedCount,
     metadataBlocks: allocator.metadataCount,
     reservedBlocks: state.geometry.reserveBlocks,
-    slackBlocks: 0,
+    slackBlocks: state.slackBlocks,
   };
   return { root, pages: sink.pages, frames };
 }

@@ -149,6 +149,7 @@ export class ClearOperation {
     return undefined;
   }
 
+  /** Mapped blocks; of a cluster that others share all 16, which leave the map together. */
   #countMapped(from: number, end: number): { total: number; own: number } {
     const { node } = this.#request;
     let total = 0;
@@ -156,8 +157,9 @@ export class ClearOperation {
     for (let lbn = from; lbn < end; lbn++) {
       const mapped = this.#cell.state.tree.lookup(node, lbn);
       if (!mapped) continue;
-      total++;
-      if (mapped.birth > node.parentEpoch) own++;
+      const isOwn = mapped.birth > node.parentEpoch;
+      total += isOwn ? 1 : clusterSizeBlocks;
+      if (isOwn) own++;
     }
     return { total, own };
   }

@@ -1,6 +1,7 @@
 /**
  * Locks of one head's clusters, from the decision how to change an entry until the change is applied. Writes in place
- * take none. A piece of work never holds one lock while it waits for another, so there is no order to keep.
+ * take none, and wait only for locks that are held against them too: data that is being copied must not change. A
+ * piece of work never holds one lock while it waits for another, so there is no order to keep.
  */
 import { assert } from '@varve/common/assert';
 
@@ -11,6 +12,13 @@ type Wakeup = () => void;
 export class ClusterLocks {
   readonly #waiting = new Map<number, Wakeup[]>();
 
+  readonly #held = new Set<number>();
+
+  /** True while nobody may write to the cluster, not even in place. */
+  isHeld(cluster: number): boolean {
+    return this.#held.size > 0 && this.#held.has(cluster);
+  }
+
   isLocked(cluster: number): boolean {
     return this.#waiting.has(cluster);
   }
@@ -18,6 +26,12 @@ export class ClusterLocks {
   lock(cluster: number): void {
     assert(!this.isLocked(cluster), `cluster ${cluster} is locked already`);
     this.#waiting.set(cluster, []);
+  }
+
+  /** Locks a cluster against writes in place as well. */
+  hold(cluster: number): void {
+    this.lock(cluster);
+    this.#held.add(cluster);
   }
 
   /** Runs `wakeup` when the cluster is unlocked; it has to look again. */
@@ -31,6 +45,7 @@ export class ClusterLocks {
     const waiting = this.#waiting.get(cluster);
     assert(waiting !== undefined, `cluster ${cluster} is not locked`);
     this.#waiting.delete(cluster);
+    this.#held.delete(cluster);
     for (const wakeup of waiting) wakeup();
   }
 }

@@ -1,20 +1,25 @@
 /**
  * One write to a head (2.5 WRITE).
  *
- * Own, mapped blocks are overwritten in place: no record, no lock. Blocks that are shared or unmapped go to fresh
- * ones: the cluster is locked, blocks are reserved (R10), the data is written, and on its completion the map changes
- * by SET records. Pieces whose cluster is locked by another write wait and decide anew. FUA: in place the device's
- * FUA, and a flush if the record that mapped the block is not durable; else a flush after the records.
+ * Own, mapped blocks are overwritten in place: no record, no lock. For the rest the cluster is locked, room is found
+ * (`write-placement.ts`: slack of an own natural cluster, fresh clusters or blocks, R10), the data is written, and on
+ * its completion records change the map. Pieces whose cluster is locked by another change wait and decide anew. FUA:
+ * in place the device's FUA, and a flush if the record that mapped the block is not durable; else a flush after the
+ * records.
  */
-import type { BlockRun } from '../../allocator/group-bitmap.ts';
-import { setBlocksMax, type JournalRecord } from '../../format/journal-record.ts';
-import { extensionsMax } from '../../format/map-leaf.ts';
-import { leafBlocks } from '../../format/pool-layout.ts';
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
 import { ioFailure } from '../pool-devices.ts';
 import { StoreError } from '../store-error.ts';
 import type { TreeNode } from '../tree-node.ts';
+import {
+  classifyPiece,
+  isOwnCluster,
+  placePieces,
+  type Piece,
+  type Placement,
+  type Segment,
+} from './write-placement.ts';
 
 /** What to write and whom to tell. */
 export interface WriteRequest {
@@ -25,27 +30,24 @@ export interface WriteRequest {
   readonly done: (error: StoreError | null) => void;
 }
 
-interface Range {
-  readonly from: number;
-  readonly end: number;
-}
-
-interface PlacedBlock {
-  readonly lbn: number;
-  readonly pbn: number;
-  readonly isNew: boolean;
-}
-
+/** Segments that are written together, and what follows. */
 interface Pass {
-  readonly blocks: readonly PlacedBlock[];
+  readonly segments: readonly Segment[];
   /** Last record on the maps of the blocks that are overwritten in place, when the write began. */
   readonly mappedBy: number;
+  readonly change: PlacedChange | undefined;
+}
+
+/** A change of the map under way. */
+interface PlacedChange extends Placement {
   readonly lockedClusters: readonly number[];
-  readonly promise: { keep: () => void } | undefined;
+  readonly promise: { keep: () => void };
 }
 
 /** Times that a write waits for space that is about to be freed. */
 const spaceAttemptsMax = 3;
+/** Blocks of one device write: 4 MiB, so that no request holds up others for long. */
+const deviceWriteBlocksMax = 1024;
 
 /** A write under way. */
 export class WriteOperation {
@@ -68,7 +70,7 @@ export class WriteOperation {
   }
 
   /** Takes up a range: loads its map, then decides. */
-  #dispatch(range: Range): void {
+  #dispatch(range: Piece): void {
     this.#openParts++;
     const { node } = this.#request;
     const { residency, state } = this.#cell;
@@ -83,27 +85,35 @@ export class WriteOperation {
   }
 
   /** Splits the range into what goes now and what waits for a lock. */
-  #decide(range: Range): void {
+  #decide(range: Piece): void {
     const { node } = this.#request;
-    const bound = node.inPlaceBound(this.#cell.journal.durableRecord);
-    const inPlace: PlacedBlock[] = [];
-    const redirected: Range[] = [];
+    const { locks } = node;
+    const context = this.#context();
+    const inPlace: Segment[] = [];
+    const changes: Piece[] = [];
     for (let from = range.from; from < range.end;) {
       const cluster = Math.floor(from / clusterSizeBlocks);
       const piece = { from, end: Math.min(range.end, (cluster + 1) * clusterSizeBlocks) };
-      const own = this.#ownBlocks(piece, bound);
-      if (own.length === piece.end - piece.from) inPlace.push(...own);
-      else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);
-      else redirected.push(piece);
+      const isWaiting = locks.isHeld(cluster);
+      const kind = isWaiting ? undefined : classifyPiece(context, piece, inPlace);
+      if (isWaiting || (kind !== 'in place' && locks.isLocked(cluster))) {
+        this.#waitForCluster(cluster, piece);
+      } else if (kind !== 'in place') changes.push(piece);
       from = piece.end;
     }
-    if (redirected.length === 0) this.#submit(this.#passInPlace(inPlace));
-    else if (this.#cell.isRingFull) this.#awaitRing(redirected, inPlace);
-    else this.#redirect(redirected, inPlace, bound);
+    if (changes.length === 0) this.#submit(this.#passInPlace(inPlace));
+    else if (this.#cell.isRingFull) this.#awaitRing(changes, inPlace);
+    else this.#change(changes, inPlace);
+  }
+
+  #context() {
+    const { node } = this.#request;
+    const bound = node.inPlaceBound(this.#cell.journal.durableRecord);
+    return { cell: this.#cell, node, bound };
   }
 
   /** Changes of the map wait for a checkpoint when the journal is nearly full. The caller's part ends. */
-  #awaitRing(pieces: readonly Range[], inPlace: readonly PlacedBlock[]): void {
+  #awaitRing(pieces: readonly Piece[], inPlace: readonly Segment[]): void {
     this.#openParts++;
     this.#submit(this.#passInPlace(inPlace));
     this.#cell.whenRingHasRoom(() => {
@@ -112,17 +122,7 @@ export class WriteOperation {
     });
   }
 
-  #ownBlocks(piece: Range, bound: number): PlacedBlock[] {
-    const { node } = this.#request;
-    const own: PlacedBlock[] = [];
-    for (let lbn = piece.from; lbn < piece.end; lbn++) {
-      const mapped = this.#cell.state.tree.lookup(node, lbn);
-      if (mapped && mapped.birth > bound) own.push({ lbn, pbn: mapped.pbn, isNew: false });
-    }
-    return own;
-  }
-
-  #waitForCluster(cluster: number, piece: Range): void {
+  #waitForCluster(cluster: number, piece: Piece): void {
     this.#openParts++;
     this.#request.node.locks.wait(cluster, () => {
       this.#openParts--;
@@ -130,65 +130,40 @@ export class WriteOperation {
     });
   }
 
-  /** Reserves blocks for what is not own. The caller's part stays open. */
-  #redirect(pieces: readonly Range[], inPlace: readonly PlacedBlock[], bound: number): void {
-    const { node } = this.#request;
-    const blocks = [...inPlace];
-    const missing: number[] = [];
-    for (const piece of pieces) {
-      const own = this.#ownBlocks(piece, bound);
-      blocks.push(...own);
-      const ownLbns = new Set(own.map(({ lbn }) => lbn));
-      for (let lbn = piece.from; lbn < piece.end; lbn++) if (!ownLbns.has(lbn)) missing.push(lbn);
-    }
-    const { state } = this.#cell;
-    const mapPages = pagesDirtied(node, pieces, leafBlocks(state.geometry));
-    const pages = mapPages + state.cleanListPages(node);
-    const runs = this.#reserve(missing.length, pages);
-    if (!runs) {
+  /** Finds room for what does not go in place. The caller's part stays open. */
+  #change(pieces: readonly Piece[], inPlace: readonly Segment[]): void {
+    const placement = placePieces(this.#context(), pieces);
+    if (!placement) {
       this.#awaitSpace(pieces, inPlace);
       return;
     }
-    let next = 0;
-    for (const run of runs) {
-      for (let pbn = run.pbn; pbn < run.pbn + run.count; pbn++) {
-        blocks.push({ lbn: missing[next++]!, pbn, isNew: true });
-      }
-    }
-    blocks.sort((a, b) => a.lbn - b.lbn);
+    const { locks } = this.#request.node;
     const lockedClusters = pieces.map(({ from }) => Math.floor(from / clusterSizeBlocks));
-    for (const cluster of lockedClusters) node.locks.lock(cluster);
-    const promise = this.#cell.space.promise(pages);
-    this.#submit({ blocks, lockedClusters, promise, mappedBy: this.#mappedBy(inPlace) });
+    for (const cluster of lockedClusters) locks.lock(cluster);
+    const promise = this.#cell.space.promise(placement.pages);
+    const segments = [...inPlace, ...placement.segments].sort((a, b) => a.lbn - b.lbn);
+    const change = { ...placement, lockedClusters, promise };
+    this.#submit({ segments, change, mappedBy: this.#mappedBy(inPlace) });
   }
 
-  #passInPlace(blocks: readonly PlacedBlock[]): Pass {
-    return { blocks, lockedClusters: [], promise: undefined, mappedBy: this.#mappedBy(blocks) };
+  #passInPlace(segments: readonly Segment[]): Pass {
+    return { segments, change: undefined, mappedBy: this.#mappedBy(segments) };
   }
 
-  #mappedBy(blocks: readonly PlacedBlock[]): number {
+  #mappedBy(segments: readonly Segment[]): number {
     const { tree } = this.#cell.state;
     let record = 0;
-    for (const { lbn } of this.#request.fua ? blocks : []) {
+    for (const { lbn } of this.#request.fua ? segments : []) {
       record = Math.max(record, tree.leafOf(this.#request.node, lbn)?.lastRecord ?? 0);
     }
     return record;
   }
 
-  #reserve(blockCount: number, pages: number): BlockRun[] | undefined {
-    if (!this.#cell.space.admits(blockCount, pages)) return undefined;
-    return this.#cell.state.allocator.reserveData(blockCount);
-  }
-
-  /** Blocks that were freed may be on their way back: then it is worth waiting, a few times. */
-  #awaitSpace(pieces: readonly Range[], inPlace: readonly PlacedBlock[]): void {
+  /** Blocks that were freed may be on their way back, and slack may be given up: then it is worth waiting. */
+  #awaitSpace(pieces: readonly Piece[], inPlace: readonly Segment[]): void {
     this.#openParts++;
     this.#submit(this.#passInPlace(inPlace));
-    const { state, background } = this.#cell;
-    const isHopeless =
-      this.#spaceAttempts >= spaceAttemptsMax ||
-      (state.allocator.quarantine.size === 0 && !background.hasWork);
-    if (isHopeless) {
+    if (this.#spaceAttempts >= spaceAttemptsMax || !this.#cell.mayReclaimSpace) {
       this.#endPart(
         new StoreError(
           'insufficient-space',
@@ -208,7 +183,7 @@ export class WriteOperation {
 
   /** Writes a pass; the caller's part ends with it. */
   #submit(pass: Pass): void {
-    const runs = joinRuns(pass.blocks);
+    const runs = joinRuns(pass.segments);
     if (runs.length === 0) {
       this.#endPart(null);
       return;
@@ -220,9 +195,9 @@ export class WriteOperation {
       const start = (run.lbn - firstLbn) * blockSizeBytes;
       const bytes = source.subarray(start, start + run.count * blockSizeBytes);
       const generation = this.#cell.tracker.begin();
-      const inPlaceGeneration = run.isNew ? undefined : this.#cell.inPlaceTracker.begin();
+      const inPlaceGeneration = run.isOwn ? this.#cell.inPlaceTracker.begin() : undefined;
       this.#cell.countDataWrite(run.count);
-      this.#cell.devices.write(run.pbn, bytes, fua && !run.isNew, (error) => {
+      this.#cell.devices.write(run.pbn, bytes, fua && run.isOwn, (error) => {
         if (inPlaceGeneration !== undefined) this.#cell.inPlaceTracker.end(inPlaceGeneration);
         this.#cell.endIo(generation);
         if (error) failure ??= ioFailure(`Writing to volume ${this.#request.node.name}`, error);
@@ -234,56 +209,42 @@ export class WriteOperation {
   /** The data has arrived. The map may have left memory meanwhile: it is loaded again before it changes. */
   #finishPass(pass: Pass, failure: StoreError | null): void {
     const error = failure ?? this.#cell.failure ?? null;
-    const fresh = pass.blocks.filter(({ isNew }) => isNew);
-    const [first, last] = [fresh[0], fresh.at(-1)];
-    if (error || !first || !last) {
+    const first = pass.change?.lockedClusters[0];
+    const last = pass.change?.lockedClusters.at(-1);
+    if (error || first === undefined || last === undefined) {
       this.#endPass(pass, error);
       return;
     }
     const { residency, state } = this.#cell;
     const { node } = this.#request;
+    const lbn = first * clusterSizeBlocks;
+    const count = (last + 1 - first) * clusterSizeBlocks;
     residency.ensureFound(
-      () => state.residency.findMissing(node, first.lbn, last.lbn + 1 - first.lbn),
+      () => state.residency.findMissing(node, lbn, count),
       (missing) => this.#endPass(pass, missing ?? this.#cell.failure ?? null),
     );
   }
 
-  #endPass(pass: Pass, error: StoreError | null): void {
+  #endPass({ change, mappedBy }: Pass, error: StoreError | null): void {
     const { node, fua } = this.#request;
-    if (error) this.#release(pass);
-    else {
-      this.#map(pass);
-      // A crash must not lose the mapping of what FUA has written.
-      const isNew = pass.lockedClusters.length > 0;
-      if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))
-        this.#needsFlush = true;
-    }
-    pass.promise?.keep();
-    for (const cluster of pass.lockedClusters) node.locks.unlock(cluster);
-    this.#endPart(error);
-  }
-
-  #map(pass: Pass): void {
-    const { id } = this.#request.node;
-    for (const { lbn, pbn, count, isNew } of joinRuns(pass.blocks)) {
-      if (!isNew) continue;
-      for (let done = 0; done < count; done += setBlocksMax) {
-        const record: JournalRecord = {
-          op: 'set',
-          node: id,
-          lbn: lbn + done,
-          pbn: pbn + done,
-          count: Math.min(setBlocksMax, count - done),
-        };
-        this.#cell.record([record]);
+    const overtaken: Piece[] = [];
+    if (!error) {
+      for (const record of change?.records ?? []) {
+        if (record.op !== 'valid' || isOwnCluster(this.#cell, node, record)) {
+          this.#cell.record([record]);
+        } else overtaken.push(...piecesOf(record));
       }
+      // A crash must not lose the mapping of what FUA has written.
+      if (fua && (change || mappedBy > this.#cell.journal.durableRecord)) this.#needsFlush = true;
+    } else {
+      const { allocator } = this.#cell.state;
+      for (const run of change?.reserved ?? []) allocator.releaseReservation(run);
     }
-  }
-
-  #release(pass: Pass): void {
-    for (const { pbn, count, isNew } of joinRuns(pass.blocks)) {
-      if (isNew) this.#cell.state.allocator.releaseReservation({ pbn, count });
-    }
+    change?.promise.keep();
+    for (const cluster of change?.lockedClusters ?? []) node.locks.unlock(cluster);
+    // A snapshot shares the cluster by now, and what was slack to it stays so: the data goes elsewhere.
+    for (const piece of overtaken) this.#dispatch(piece);
+    this.#endPart(error);
   }
 
   #endPart(error: StoreError | null): void {
@@ -296,26 +257,28 @@ export class WriteOperation {
   }
 }
 
-/** Neighbours in lbn and pbn, of one kind, become one run. */
-function joinRuns(
-  blocks: readonly PlacedBlock[],
-): { lbn: number; pbn: number; count: number; isNew: boolean }[] {
-  const runs: { lbn: number; pbn: number; count: number; isNew: boolean }[] = [];
-  for (const { lbn, pbn, isNew } of blocks) {
-    const last = runs.at(-1);
-    const continues =
-      last?.isNew === isNew && last.lbn + last.count === lbn && last.pbn + last.count === pbn;
-    if (last && continues) last.count++;
-    else runs.push({ lbn, pbn, count: 1, isNew });
+/** The blocks that a mask names, in runs. */
+function piecesOf({ cluster, mask }: { cluster: number; mask: number }): Piece[] {
+  const pieces: Piece[] = [];
+  const start = cluster * clusterSizeBlocks;
+  for (let block = 0; block < clusterSizeBlocks;) {
+    let end = block;
+    while (((mask >>> end) & 1) === 1) end++;
+    if (end > block) pieces.push({ from: start + block, end: start + end });
+    block = end + 1;
   }
-  return runs;
+  return pieces;
 }
 
-/**
- * The most map pages that mapping these pieces dirties: their leaves, tables and extension pages, if no two leaves
- * share any.
- */
-function pagesDirtied(node: TreeNode, pieces: readonly Range[], perLeaf: number): number {
-  const leaves = new Set(pieces.map(({ from }) => Math.floor(from / perLeaf)));
-  return leaves.size * (node.level + 1) + Math.min(pieces.length, leaves.size * extensionsMax);
+/** Neighbours in lbn and pbn, of one kind, become one run. */
+function joinRuns(segments: readonly Segment[]): Segment[] {
+  const runs: { -readonly [Key in keyof Segment]: Segment[Key] }[] = [];
+  for (const { lbn, pbn, count, isOwn } of segments) {
+    const last = runs.at(-1);
+    const continues =
+      last?.isOwn === isOwn && last.lbn + last.count === lbn && last.pbn + last.count === pbn;
+    if (last && continues && last.count + count <= deviceWriteBlocksMax) last.count += count;
+    else runs.push({ lbn, pbn, count, isOwn });
+  }
+  return runs;
 }

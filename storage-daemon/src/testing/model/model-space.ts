@@ -4,6 +4,7 @@
  */
 import { assert } from '@varve/common/assert';
 
+import { clusterSizeBlocks } from '../../units.ts';
 import type { ModelNode, ModelSpace, StoreModel } from './store-model.ts';
 
 type TokenSet = Set<number>;
@@ -48,6 +49,13 @@ export class ModelSpaceCounter {
     let atLeast = 0;
     for (const token of this.#visible()) if (!after.has(token)) atLeast++;
     return { atLeast, atMost };
+  }
+
+  /** The most slack that nodes may have which nobody sees: 15 blocks beside each that holds data. */
+  get hiddenSlackMax(): number {
+    let blocks = 0;
+    for (const [node, tokens] of this.#tokens) if (node.state === 'hidden') blocks += tokens.size;
+    return blocks * (clusterSizeBlocks - 1);
   }
 
   /** Blocks that hold user data; at least those of visible nodes, at most those of hidden ones too. */

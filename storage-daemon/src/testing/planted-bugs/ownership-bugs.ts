@@ -5,9 +5,17 @@ import type { PlantedBug } from './planted-bug.ts';
 export const ownershipBugs: readonly PlantedBug[] = [
   {
     name: '>= for >: a shared block is overwritten in place',
-    file: 'store/io/write-operation.ts',
-    find: 'if (mapped && mapped.birth > bound) own.push(',
-    replace: 'if (mapped && mapped.birth >= bound) own.push(',
+    file: 'store/io/write-placement.ts',
+    find: 'if (pbn !== 0 && birth > bound) own.push(',
+    replace: 'if (pbn !== 0 && birth >= bound) own.push(',
+    profile: 'usual',
+    seedsMax: 300,
+  },
+  {
+    name: '>= for >: a shared natural cluster is overwritten in place',
+    file: 'store/io/write-placement.ts',
+    find: "if (leaf.leaf.birth[cluster]! <= bound) return 'fresh';",
+    replace: "if (leaf.leaf.birth[cluster]! < bound) return 'fresh';",
     profile: 'usual',
     seedsMax: 300,
   },
@@ -170,9 +178,9 @@ export const ownershipBugs: readonly PlantedBug[] = [
   },
   {
     name: 'births of shared extension pages are read where a sibling has raised them',
-    file: 'map/map-frame.ts',
-    find: 'extBirth: leaf.extBirth.slice(),',
-    replace: 'extBirth: leaf.extBirth,',
+    file: 'format/map-leaf.ts',
+    find: 'copy.extBirth.set(leaf.extBirth);',
+    replace: 'Object.assign(copy, { extBirth: leaf.extBirth });',
     profile: 'bulk',
     seedsMax: 800,
   },
@@ -193,24 +201,26 @@ export const ownershipBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a discard forgets shared blocks instead of putting them into the dead list',
-    file: 'store/cell-state.ts',
-    find: 'this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));',
-    replace: `this.tree.clearBlocks(change, (block) => {
-      if (block.birth > node.parentEpoch) this.#dropBlock(node, block);
-      else node.referencedBlocks--;
-    });`,
+    file: 'store/apply/map-changes.ts',
+    find: 'tree.clearBlocks({ ...record, ...change }, onDropped);',
+    replace: `tree.clearBlocks({ ...record, ...change }, (block) => {
+          if (block.birth > node.parentEpoch) onDropped(block);
+          else {
+            node.referencedBlocks--;
+            if (block.isSlack) node.slackBlocks--;
+          }
+        });`,
     profile: 'usual',
     seedsMax: 300,
   },
   {
     name: 'a discard frees shared blocks',
-    file: 'store/cell-state.ts',
-    find: 'this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));',
-    replace: `this.tree.clearBlocks(change, (block) => {
-      node.referencedBlocks--;
-      if (block.birth > node.parentEpoch) node.ownBlocks--;
-      this.#freeBlock(block.pbn);
-    });`,
+    file: 'store/apply/map-changes.ts',
+    find: 'tree.clearBlocks({ ...record, ...change }, onDropped);',
+    replace: `tree.clearBlocks({ ...record, ...change }, (block) => {
+          if (block.birth <= node.parentEpoch) node.ownBlocks++;
+          onDropped({ ...block, birth: node.parentEpoch + 1 });
+        });`,
     profile: 'usual',
     seedsMax: 300,
   },

@@ -22,7 +22,7 @@ export const residencyBugs: readonly PlantedBug[] = [
   {
     name: 'map: a write does not look for its leaf again when its data has arrived',
     file: 'store/io/write-operation.ts',
-    find: '() => state.residency.findMissing(node, first.lbn, last.lbn + 1 - first.lbn),',
+    find: '() => state.residency.findMissing(node, lbn, count),',
     replace: '() => undefined,',
     profile: 'paged',
     seedsMax: 40,

@@ -6,23 +6,23 @@ export const serviceBugs: readonly PlantedBug[] = [
   {
     name: 'FUA in place without a flush of the record that mapped the block',
     file: 'store/io/write-operation.ts',
-    find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
-    replace: 'if (fua && isNew)',
+    find: 'if (fua && (change || mappedBy > this.#cell.journal.durableRecord))',
+    replace: 'if (fua && change)',
     profile: 'durability',
     seedsMax: 400,
   },
   {
     name: 'FUA to a new block without a flush of its record',
     file: 'store/io/write-operation.ts',
-    find: 'if (fua && (isNew || pass.mappedBy > this.#cell.journal.durableRecord))',
-    replace: 'if (fua && !isNew && pass.mappedBy > this.#cell.journal.durableRecord)',
+    find: 'if (fua && (change || mappedBy > this.#cell.journal.durableRecord))',
+    replace: 'if (fua && !change && mappedBy > this.#cell.journal.durableRecord)',
     profile: 'durability',
     seedsMax: 400,
   },
   {
     name: 'FUA in place without the FUA of the device',
     file: 'store/io/write-operation.ts',
-    find: 'fua && !run.isNew, (error) => {',
+    find: 'fua && run.isOwn, (error) => {',
     replace: 'fua && this.#cell.isStopped, (error) => {',
     profile: 'durability',
     seedsMax: 400,
@@ -46,21 +46,19 @@ export const serviceBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a flush does not wait for the records of writes',
-    file: 'store/cell-state.ts',
-    find: `      if (former) this.#dropBlock(node, former);
-    }
-    node.lastRecord = this.recordNumber;`,
-    replace: `      if (former) this.#dropBlock(node, former);
-    }`,
+    file: 'store/apply/map-changes.ts',
+    find: 'const onDropped = (block: DroppedBlock) => this.#dependencies.dropBlock(node, block);',
+    replace: `if (record.op !== 'clear') node.lastRecord = 0;
+    const onDropped = (block: DroppedBlock) => this.#dependencies.dropBlock(node, block);`,
     profile: 'flushes',
     seedsMax: 400,
   },
   {
     name: 'a flush does not wait for the records of discards',
-    file: 'store/cell-state.ts',
-    find: `    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));
-    node.lastRecord = this.recordNumber;`,
-    replace: '    this.tree.clearBlocks(change, (block) => this.#dropBlock(node, block));',
+    file: 'store/apply/map-changes.ts',
+    find: 'const onDropped = (block: DroppedBlock) => this.#dependencies.dropBlock(node, block);',
+    replace: `if (record.op === 'clear') node.lastRecord = 0;
+    const onDropped = (block: DroppedBlock) => this.#dependencies.dropBlock(node, block);`,
     profile: 'zeroes',
     seedsMax: 400,
   },
@@ -102,9 +100,9 @@ export const serviceBugs: readonly PlantedBug[] = [
   {
     name: 'a write that waited for a cluster goes on with what it decided before',
     file: 'store/io/write-operation.ts',
-    find: 'else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);',
-    replace: `else if (node.locks.isLocked(cluster) && own.length > 0) inPlace.push(...own);
-      else if (node.locks.isLocked(cluster)) this.#waitForCluster(cluster, piece);`,
+    find: "if (isWaiting || (kind !== 'in place' && locks.isLocked(cluster))) {",
+    replace: `if (isWaiting || (kind !== 'in place' && locks.isLocked(cluster))) {
+        if (!isWaiting) classifyPiece(context, { from, end: from + 1 }, inPlace);`,
     profile: 'usual',
     seedsMax: 300,
   },
