@@ -271,17 +271,23 @@ export function decodeJournalRecords(slots: Uint8Array): JournalRecord[] {
   return records;
 }
 
+function readSlot(slots: Uint8Array, offset: number): Required<Slot> {
+  const view = viewOf(slots.subarray(offset));
+  return {
+    op: view.getUint8(0),
+    arg: view.getUint8(1),
+    flags: view.getUint16(2, true),
+    node: view.getUint32(4, true),
+    lbn: view.getUint32(8, true),
+    pbn: view.getUint32(12, true),
+  };
+}
+
 function decodeRecord(
   slots: Uint8Array,
   offset: number,
 ): { record: JournalRecord | undefined; bytes: number } {
-  const view = viewOf(slots.subarray(offset));
-  const op = view.getUint8(0);
-  const arg = view.getUint8(1);
-  const flags = view.getUint16(2, true);
-  const node = view.getUint32(4, true);
-  const lbn = view.getUint32(8, true);
-  const pbn = view.getUint32(12, true);
+  const { op, arg, flags, node, lbn, pbn } = readSlot(slots, offset);
   /** A record of one slot; `unused` joins the fields that it does not have. */
   const single = (record: JournalRecord | undefined, unused: number) => {
     checkFormat(unused === 0, 'reserved', () => `record ${op} uses unknown fields`, offset);

@@ -54,6 +54,9 @@ assert(
 /** Types of map entries. */
 export const EntryType = { hole: 0, natural: 1, split: 2, zero: 3 } as const;
 
+/** The mask of a natural cluster whose blocks all hold data. */
+export const wholeMask = 2 ** clusterSizeBlocks - 1;
+
 /** 16 pbns, then 16 births; zero pairs are unmapped. */
 export type SplitRecord = Uint32Array;
 
@@ -323,5 +326,12 @@ export function decodeMapExtension(page: Uint8Array): (SplitRecord | undefined)[
 export function countMapped(record: SplitRecord): number {
   let count = 0;
   for (let block = 0; block < clusterSizeBlocks; block++) if (record[block] !== 0) count++;
+  return count;
+}
+
+/** Blocks that a mask names. */
+export function countBits(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
   return count;
 }

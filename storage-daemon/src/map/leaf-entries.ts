@@ -6,7 +6,12 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { emptySplitRecord, leafClustersMax, type SplitRecord } from '../format/map-leaf.ts';
+import {
+  countBits,
+  emptySplitRecord,
+  leafClustersMax,
+  type SplitRecord,
+} from '../format/map-leaf.ts';
 import { clusterSizeBlocks } from '../units.ts';
 import {
   extensionPlace,
@@ -43,9 +48,6 @@ export interface ClusterPlace {
   readonly leaf: LeafFrame;
   readonly cluster: number;
 }
-
-/** All blocks of a cluster. */
-export const wholeMask = 2 ** clusterSizeBlocks - 1;
 
 /** How extension pages become the node's own, come and go. */
 export interface EntryPages {
@@ -261,13 +263,6 @@ export function mapsBlocks(leaf: LeafFrame, cluster: number, mask: number): bool
 /** Blocks [from, end) of a cluster as a mask. */
 export function rangeMask(from: number, end: number): number {
   return (2 ** end - 1) & ~(2 ** from - 1);
-}
-
-/** Set bits of a mask. */
-export function countBits(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }
 
 function forgetNatural(leaf: LeafFrame, cluster: number): void {

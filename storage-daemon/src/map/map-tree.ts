@@ -8,13 +8,12 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { mapsNothing } from '../format/map-leaf.ts';
+import { countBits, mapsNothing } from '../format/map-leaf.ts';
 import { leafBlocks, spanBlocks } from '../format/pool-layout.ts';
 import type { PoolGeometry } from '../format/superblock.ts';
 import { clusterSizeBlocks } from '../units.ts';
 import {
   LeafEntries,
-  countBits,
   isClusterMapped,
   lookupBlock,
   mapsBlocks,

@@ -2,10 +2,9 @@
  * Compares the maps of a node and its parent. What both point to is the same below, so only pages in which they differ
  * are read: a comparison costs what has changed since the snapshot, not what the volume holds.
  */
-import { extensionsMax, type SplitRecord } from '../../format/map-leaf.ts';
+import { countBits, extensionsMax, type SplitRecord } from '../../format/map-leaf.ts';
 import { type MetadataPointer, nullPointer } from '../../format/metadata-pointer.ts';
 import { leafBlocks } from '../../format/pool-layout.ts';
-import { countBits } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Findings } from '../findings.ts';
 import { BlockList } from '../read/block-list.ts';

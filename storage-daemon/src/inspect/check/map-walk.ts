@@ -2,10 +2,9 @@
  * Goes through the part of a map that was born after some epoch. Births never grow downwards, so what is older is cut
  * off at its topmost page: a walk costs what the node alone owns.
  */
-import type { SplitRecord } from '../../format/map-leaf.ts';
+import { countBits, type SplitRecord } from '../../format/map-leaf.ts';
 import type { MetadataPointer } from '../../format/metadata-pointer.ts';
 import { leafBlocks, spanBlocks } from '../../format/pool-layout.ts';
-import { countBits } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Findings } from '../findings.ts';
 import { loadLeaf, loadTable, type MapOwner, type MapPosition } from '../read/map-tree.ts';

@@ -7,13 +7,13 @@ import {
   extensionRecords,
   extensionsMax,
   inlineRecords,
+  wholeMask,
   type MapLeaf,
   type SplitRecord,
 } from '../../format/map-leaf.ts';
 import type { MetadataPointer } from '../../format/metadata-pointer.ts';
 import { PageType } from '../../format/page-header.ts';
 import { decodeTablePage } from '../../format/table-page.ts';
-import { wholeMask } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { PoolReader } from './pool-reader.ts';
 

@@ -3,7 +3,8 @@ import { assert, assertNever } from '@varve/common/assert';
 
 import type { CellAllocator } from '../../allocator/cell-allocator.ts';
 import type { JournalRecord } from '../../format/journal-record.ts';
-import { countBits, wholeMask, type DroppedBlock } from '../../map/leaf-entries.ts';
+import { countBits, wholeMask } from '../../format/map-leaf.ts';
+import type { DroppedBlock } from '../../map/leaf-entries.ts';
 import type { MapTree } from '../../map/map-tree.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { TreeNode } from '../tree-node.ts';

@@ -4,9 +4,9 @@
  */
 import type { BlockRun } from '../../allocator/group-bitmap.ts';
 import { setBlocksMax, setClustersMax, type JournalRecord } from '../../format/journal-record.ts';
-import { extensionsMax } from '../../format/map-leaf.ts';
+import { extensionsMax, wholeMask } from '../../format/map-leaf.ts';
 import { leafBlocks } from '../../format/pool-layout.ts';
-import { rangeMask, splitOf, wholeMask } from '../../map/leaf-entries.ts';
+import { rangeMask, splitOf } from '../../map/leaf-entries.ts';
 import type { LeafFrame } from '../../map/map-frame.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
