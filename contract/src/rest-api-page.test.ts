@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
 import { problemTable } from './problem.ts';
+import { roles } from './role.ts';
 import { otherPaths, type Route, routes } from './routes.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../docs/rest-api.md'), 'utf8');
@@ -15,6 +16,15 @@ describe('docs/rest-api.md', () => {
     );
     const expected = Object.values<Route>(routes).map(({ method, path }) => `${method} ${path}`);
     expect(shown.sort()).toEqual(expected.sort());
+  });
+
+  test('says which roles may call a route', () => {
+    const letters = { admin: 'A', operator: 'O', node: 'N', viewer: 'V' } as const;
+    for (const { method, path, isPublic, roles: allowed } of Object.values<Route>(routes)) {
+      const line = page.split('\n').find((each) => each.startsWith(`| \`${method} ${path}\` |`));
+      const names = roles.filter((role) => allowed.includes(role)).map((role) => letters[role]);
+      expect(line?.split(' | ')[1]).toBe(isPublic ? 'all' : names.join(' '));
+    }
   });
 
   test('names the paths that answer no JSON', () => {

@@ -9,6 +9,7 @@ import { idSchema } from './identifier.ts';
 import { healthSchema, infoSchema } from './info.ts';
 import { listPoolsQuerySchema, poolPageSchema, poolSchema, putPoolSchema } from './pool.ts';
 import type { ProblemKind } from './problem.ts';
+import type { Role } from './role.ts';
 import {
   listSnapshotsQuerySchema,
   postReclaimableSchema,
@@ -40,8 +41,10 @@ export interface Route {
   readonly reply: z.ZodType | undefined;
   /** True: the first success is 201, a repeat 200. */
   readonly creates: boolean;
-  /** Open to callers without a token. */
+  /** Open to callers without credentials. */
   readonly isPublic: boolean;
+  /** Who may call it, once it is known who calls. */
+  readonly roles: readonly Role[];
   /** Kinds that this route answers besides those that any route can: see `commonProblems`. */
   readonly problems: readonly ProblemKind[];
 }
@@ -50,11 +53,18 @@ export interface Route {
 export const commonProblems = [
   'invalid-argument',
   'unauthenticated',
+  'permission-denied',
   'too-many-requests',
   'internal',
   'unavailable',
   'deadline-exceeded',
 ] as const satisfies readonly ProblemKind[];
+
+const everybody = ['admin', 'operator', 'node', 'viewer'] as const satisfies readonly Role[];
+const readers = ['admin', 'operator', 'viewer'] as const satisfies readonly Role[];
+const writers = ['admin', 'operator'] as const satisfies readonly Role[];
+/** A node's own volumes only: see the handlers. */
+const writersAndNodes = ['admin', 'operator', 'node'] as const satisfies readonly Role[];
 
 const none = z.strictObject({});
 const poolParams = z.strictObject({ pool: idSchema });
@@ -70,10 +80,11 @@ const get = {
   body: undefined,
   creates: false,
   isPublic: false,
+  roles: readers,
   problems: [],
 } as const;
-const put = { ...get, method: 'PUT' } as const;
-const remove = { ...get, method: 'DELETE', reply: undefined } as const;
+const put = { ...get, method: 'PUT', roles: writers } as const;
+const remove = { ...put, method: 'DELETE', reply: undefined } as const;
 
 /**
  * All routes that carry JSON. The event stream, metrics and OpenAPI document have paths of their own below.
@@ -85,6 +96,7 @@ export const routes = {
     summary: 'The process lives',
     reply: healthSchema,
     isPublic: true,
+    roles: everybody,
   },
   getReadiness: {
     ...get,
@@ -92,6 +104,7 @@ export const routes = {
     summary: 'All known pools are open and the daemon takes calls',
     reply: healthSchema,
     isPublic: true,
+    roles: everybody,
   },
   getInfo: { ...get, path: '/v1/info', summary: 'Identity and abilities', reply: infoSchema },
   listPools: {
@@ -115,6 +128,7 @@ export const routes = {
     summary: 'Format devices as a pool, and open it',
     params: poolParams,
     body: putPoolSchema,
+    roles: ['admin'],
     reply: poolSchema,
     creates: true,
     problems: [
@@ -200,6 +214,7 @@ export const routes = {
     ...get,
     path: '/v1/volumes/{volume}/filesystem',
     summary: 'What file system the volume carries',
+    roles: everybody,
     params: volumeParams,
     reply: filesystemSchema,
     problems: ['not-found'],
@@ -208,6 +223,7 @@ export const routes = {
     ...put,
     path: '/v1/volumes/{volume}/filesystem',
     summary: 'Move the file system state on: blank, formatting, ready',
+    roles: writersAndNodes,
     params: volumeParams,
     body: putFilesystemSchema,
     reply: filesystemSchema,
@@ -285,6 +301,7 @@ export const routes = {
     method: 'POST',
     path: '/v1/snapshots:reclaimable',
     summary: 'What deleting these snapshots together would free; changes nothing',
+    roles: readers,
     body: postReclaimableSchema,
     reply: reclaimableSchema,
     problems: ['not-found', 'data-loss'],
@@ -303,3 +320,10 @@ export const otherPaths = {
   metrics: '/metrics',
   openapi: '/openapi.json',
 } as const;
+
+/** Who may read these. */
+export const otherPathRoles = {
+  events: readers,
+  metrics: readers,
+  openapi: everybody,
+} as const satisfies Record<keyof typeof otherPaths, readonly Role[]>;

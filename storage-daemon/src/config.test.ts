@@ -44,6 +44,8 @@ describe('the configuration', () => {
       listen: [{ kind: 'unix', path: '/var/lib/varve/daemon.sock' }],
       nbdListen: [{ kind: 'unix', path: '/var/lib/varve/nbd.sock' }],
       tokenFile: undefined,
+      tlsClientAuthorityFile: undefined,
+      clientRolesFile: undefined,
       tlsCertificateFile: undefined,
       tlsKeyFile: undefined,
       mapMemoryBytes: undefined,
@@ -116,7 +118,7 @@ describe('the configuration', () => {
     [
       'https without a token',
       ['--listen', 'https://0.0.0.0:9443', '--tls-certificate-file', 'c', '--tls-key-file', 'k'],
-      '--listen: https needs --token-file as well',
+      '--listen: https needs --token-file or --tls-client-authority-file as well',
     ],
     [
       'https without a key',

@@ -34,6 +34,8 @@ export interface DaemonConfig {
   readonly tlsKeyFile: string | undefined;
   /** For the maps of each pool; undefined for 512 MiB per TiB of it. */
   readonly mapMemoryBytes: number | undefined;
+  readonly tlsClientAuthorityFile: string | undefined;
+  readonly clientRolesFile: string | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -53,6 +55,8 @@ const settingsSchema = z.strictObject({
   tlsCertificateFile: z.string().min(1).optional(),
   tlsKeyFile: z.string().min(1).optional(),
   mapMemory: z.string().optional(),
+  tlsClientAuthorityFile: z.string().min(1).optional(),
+  clientRolesFile: z.string().min(1).optional(),
   logLevel: z.enum(logLevels),
 });
 
@@ -61,8 +65,18 @@ type Sources = Readonly<Record<string, string>>;
 
 /** Adds the settings to a command as options. */
 export function addConfigOptions(command: Command): Command {
-  const option = (flags: string, variable: string, text: string): Option =>
-    new Option(flags, text).env(variable);
+  return addAccessOptions(addServingOptions(command)).addOption(
+    option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
+      .choices(logLevels)
+      .default('info'),
+  );
+}
+
+function option(flags: string, variable: string, text: string): Option {
+  return new Option(flags, text).env(variable);
+}
+
+function addServingOptions(command: Command): Command {
   return command
     .addOption(
       option(
@@ -101,9 +115,21 @@ export function addConfigOptions(command: Command): Command {
     )
     .addOption(
       option(
+        '--map-memory <size>',
+        'VARVE_MAP_MEMORY',
+        'memory for the maps of each pool, e.g. 2GiB (default: 512MiB per TiB of the pool, at least 64MiB)',
+      ),
+    );
+}
+
+/** Who may call over TCP. */
+function addAccessOptions(command: Command): Command {
+  return command
+    .addOption(
+      option(
         '--token-file <path>',
         'VARVE_TOKEN_FILE',
-        'file with the bearer token that TCP clients must send; required for https',
+        'file with the bearer tokens that TCP clients may send: a token, or lines of <token> <role> [<host NQN>]',
       ),
     )
     .addOption(
@@ -116,15 +142,17 @@ export function addConfigOptions(command: Command): Command {
     .addOption(option('--tls-key-file <path>', 'VARVE_TLS_KEY_FILE', 'PEM private key for https'))
     .addOption(
       option(
-        '--map-memory <size>',
-        'VARVE_MAP_MEMORY',
-        'memory for the maps of each pool, e.g. 2GiB (default: 512MiB per TiB of the pool, at least 64MiB)',
+        '--tls-client-authority-file <path>',
+        'VARVE_TLS_CLIENT_AUTHORITY_FILE',
+        "PEM certificates that clients' certificates are signed by; https needs this or a token file",
       ),
     )
     .addOption(
-      option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
-        .choices(logLevels)
-        .default('info'),
+      option(
+        '--client-roles-file <path>',
+        'VARVE_CLIENT_ROLES_FILE',
+        "file with lines of <CN> <role> [<host NQN>]; without it, a client certificate's O is varve:<role>",
+      ),
     );
 }
 
@@ -178,6 +206,8 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
     tokenFile: rest.tokenFile,
     tlsCertificateFile: rest.tlsCertificateFile,
     tlsKeyFile: rest.tlsKeyFile,
+    tlsClientAuthorityFile: rest.tlsClientAuthorityFile,
+    clientRolesFile: rest.clientRolesFile,
     name: rest.name,
     mapMemoryBytes:
       rest.mapMemory === undefined
@@ -190,11 +220,17 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
 }
 
 function checkTls(config: DaemonConfig, settings: Partial<Settings>, sources: Sources): void {
+  if (settings.clientRolesFile !== undefined && settings.tlsClientAuthorityFile === undefined) {
+    throw refuse('clientRolesFile', sources, `needs ${flagOf('tlsClientAuthorityFile')} as well`);
+  }
   if (!config.listen.some(({ kind }) => kind === 'https')) return;
-  for (const key of ['tlsCertificateFile', 'tlsKeyFile', 'tokenFile'] as const) {
+  for (const key of ['tlsCertificateFile', 'tlsKeyFile'] as const) {
     if (settings[key] !== undefined) continue;
     throw refuse('listen', sources, `https needs ${flagOf(key)} as well`);
   }
+  if (settings.tokenFile !== undefined || settings.tlsClientAuthorityFile !== undefined) return;
+  const either = `${flagOf('tokenFile')} or ${flagOf('tlsClientAuthorityFile')}`;
+  throw refuse('listen', sources, `https needs ${either} as well`);
 }
 
 function parseText<Value extends object | number>(

@@ -6,13 +6,12 @@
  *   open the pools stop:  answer `unavailable`, finish REST calls under way; finish NBD requests; checkpoint
  *   and close pools; unlock
  */
-import { readFileSync } from 'node:fs';
 
 import { type Clock, systemClock } from '@varve/common/clock';
 import { KeyedLock } from '@varve/common/keyed-lock';
 import type { Logger } from '@varve/common/logger';
 import type { Info } from '@varve/contract/info';
-import { isProblemError, ProblemError } from '@varve/contract/problem';
+import { isProblemError } from '@varve/contract/problem';
 import type { FastifyInstance } from 'fastify';
 
 import type { DaemonConfig } from './config.ts';
@@ -22,10 +21,10 @@ import { KnownPools } from './daemon/known-pools.ts';
 import { type ReactorThread, startReactorThread } from './daemon/reactor-thread.ts';
 import { ReactorWatch } from './daemon/reactor-watch.ts';
 import { StateFile } from './daemon/state-file.ts';
-import { TokenFile } from './http/authentication.ts';
 import { createHttpServer } from './http/http-server.ts';
 import type { HttpServices } from './http/http-services.ts';
 import { listen } from './http/listen.ts';
+import { openAccess } from './http/access/listener-access.ts';
 import type { ReplyOf } from './reactor/messages.ts';
 import { daemonVersion } from './version.ts';
 
@@ -80,15 +79,8 @@ export async function startDaemon(
     const services = createServices(config, parts, { ...dependencies, started });
     const endpoints: string[] = [];
     for (const address of config.listen) {
-      const isEncrypted = address.kind === 'https';
-      const server = await createHttpServer(
-        {
-          version: daemonVersion,
-          tls: isEncrypted ? readTls(config) : undefined,
-          token: address.kind === 'unix' ? undefined : openTokenFile(config),
-        },
-        services,
-      );
+      const access = openAccess(config, address, dependencies.logger);
+      const server = await createHttpServer({ version: daemonVersion, ...access }, services);
       servers.push(server);
       endpoints.push(await listen(server, address));
     }
@@ -179,30 +171,4 @@ async function shutDown(thread: ReactorThread): Promise<void> {
     if (!isProblemError(error)) throw error;
   }
   await thread.end();
-}
-
-function openTokenFile({ tokenFile }: DaemonConfig): TokenFile | undefined {
-  return tokenFile === undefined ? undefined : new TokenFile(tokenFile, Date.now);
-}
-
-function readTls({ tlsCertificateFile, tlsKeyFile }: DaemonConfig): {
-  readonly certificate: string;
-  readonly key: string;
-} {
-  return {
-    certificate: readText(tlsCertificateFile!, 'certificate'),
-    key: readText(tlsKeyFile!, 'key'),
-  };
-}
-
-function readText(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new ProblemError(
-      'invalid-argument',
-      `Reading the TLS ${what} "${path}" failed: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
 }

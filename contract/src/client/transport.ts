@@ -27,6 +27,8 @@ export interface DaemonClientOptions {
   readonly endpoint: string;
   /** PEM certificates that a https daemon's certificate is checked with; default the system's. */
   readonly certificateAuthority?: string | undefined;
+  /** PEM certificate and key by which the caller proves itself to a https daemon. */
+  readonly clientCertificate?: { readonly certificate: string; readonly key: string } | undefined;
   /** Sent as bearer token. */
   readonly token?: string | undefined;
   /** For one call with all its sends; default 30 s. */
@@ -63,7 +65,11 @@ export class Transport {
 
   constructor(options: DaemonClientOptions) {
     const endpoint = parseEndpoint(options.endpoint);
-    const { certificateAuthority: ca, token } = options;
+    const { certificateAuthority: ca, clientCertificate, token } = options;
+    const tls = {
+      ...(ca !== undefined && { ca }),
+      ...(clientCertificate && { cert: clientCertificate.certificate, key: clientCertificate.key }),
+    };
     this.#where = options.endpoint;
     this.#timeoutMs = options.timeoutMs ?? timeoutMsDefault;
     this.#pool = new Pool(endpoint.origin, {
@@ -71,7 +77,7 @@ export class Transport {
       pipelining: 1,
       maxResponseSize: answerBytesMax,
       ...(endpoint.kind === 'unix' && { connect: { socketPath: endpoint.socketPath } }),
-      ...(endpoint.kind === 'https' && ca !== undefined && { connect: { ca } }),
+      ...(endpoint.kind === 'https' && { connect: tls }),
     });
     this.#headers = {
       accept: 'application/json, application/problem+json',

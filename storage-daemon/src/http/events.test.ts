@@ -31,7 +31,7 @@ beforeEach(async () => {
   stopping = new AbortController();
   // The event stream needs no more of the daemon.
   const services = { events, logger, metrics: new DaemonMetrics('1'), stopping: stopping.signal };
-  const options = { version: '1', tls: undefined, token: undefined };
+  const options = { version: '1', tls: undefined, authenticator: undefined };
   server = await createHttpServer(options, services as unknown as HttpServices);
   await listen(server, { kind: 'unix', path });
 });

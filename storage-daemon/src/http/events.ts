@@ -3,7 +3,7 @@
  * memory: it is told so with an `overflow` event once it reads again, and must list.
  */
 import { ProblemError } from '@varve/contract/problem';
-import { otherPaths } from '@varve/contract/routes';
+import { otherPathRoles, otherPaths } from '@varve/contract/routes';
 import type { Event } from '@varve/contract/event';
 import type { FastifyInstance } from 'fastify';
 import type { ServerResponse } from 'node:http';
@@ -19,17 +19,21 @@ const keepAliveMs = 5000;
 
 /** Registers the stream. */
 export function registerEvents(app: FastifyInstance, services: HttpServices): void {
-  app.get(otherPaths.events, { schema: { hide: true } }, (_, reply) => {
-    if (services.events.listenerCount >= streamsMax) {
-      throw new ProblemError(
-        'too-many-requests',
-        `Opening the event stream failed: ${streamsMax} streams are open already`,
-        { retryAfterSeconds: 10 },
-      );
-    }
-    reply.hijack();
-    serveStream(reply.raw, services);
-  });
+  app.get(
+    otherPaths.events,
+    { schema: { hide: true }, config: { roles: otherPathRoles.events } },
+    (_, reply) => {
+      if (services.events.listenerCount >= streamsMax) {
+        throw new ProblemError(
+          'too-many-requests',
+          `Opening the event stream failed: ${streamsMax} streams are open already`,
+          { retryAfterSeconds: 10 },
+        );
+      }
+      reply.hijack();
+      serveStream(reply.raw, services);
+    },
+  );
 }
 
 function serveStream(response: ServerResponse, { events, stopping }: HttpServices): void {

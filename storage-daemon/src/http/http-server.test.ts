@@ -21,7 +21,7 @@ test('a call that takes too long is answered with deadline-exceeded, and goes on
     pools: { list: () => promise },
     stopping: new AbortController().signal,
   };
-  const options = { version: '1', tls: undefined, token: undefined, handlerTimeoutMs: 20 };
+  const options = { version: '1', tls: undefined, authenticator: undefined, handlerTimeoutMs: 20 };
   const server = await createHttpServer(options, services as unknown as HttpServices);
   const endpoint = await listen(server, { kind: 'unix', path: join(folder, 'socket') });
   const client = new DaemonClient({ endpoint });

@@ -3,6 +3,8 @@
  * way in and out, and the three paths that answer something else than one JSON document. All state is in
  * the services, which listeners share.
  */
+import type { Server } from 'node:tls';
+
 import type { Logger } from '@varve/common/logger';
 import { hostNqnLengthMax } from '@varve/contract/host';
 import { ProblemError } from '@varve/contract/problem';
@@ -19,7 +21,8 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 
 import type { Creation } from '../reactor/messages.ts';
-import { checkAuthorization, type TokenFile } from './authentication.ts';
+import type { Authenticator } from './access/authentication.ts';
+import { type Caller, owner, requireRole } from './access/caller.ts';
 import { createInfoHandlers } from './daemon-info.ts';
 import { registerEvents } from './events.ts';
 import type { HttpServices } from './http-services.ts';
@@ -35,8 +38,9 @@ import {
   toProblem,
 } from './problem-replies.ts';
 import type { RouteHandlers } from './route-handlers.ts';
-import { toFastifyPath, toFastifySchema } from './route-schema.ts';
+import { type RouteAccess, toFastifyPath, toFastifySchema } from './route-schema.ts';
 import { createSnapshotHandlers } from './snapshots.ts';
+import type { TlsFiles } from './access/tls-files.ts';
 import { createVolumeHandlers } from './volumes.ts';
 
 /** A request must have arrived within this time, so that slow senders cannot hold connections. */
@@ -51,13 +55,20 @@ const keepAliveTimeoutMs = 75_000;
 /** Connections of one listener: many times what an operator and a scraper need. */
 const connectionsMax = 512;
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls; null on public routes, where nobody is asked. */
+    caller: Caller | null;
+  }
+}
+
 /** What makes this listener differ from others. */
 export interface HttpServerOptions {
   readonly version: string;
-  /** PEM texts of a listener with TLS. */
-  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  /** Of a listener with TLS. */
+  readonly tls: TlsFiles | undefined;
   /** Undefined: whoever can connect is admin (a unix socket, or loopback by choice). */
-  readonly token: TokenFile | undefined;
+  readonly authenticator: Authenticator | undefined;
   /** Time for a call; default 60 s. */
   readonly handlerTimeoutMs?: number;
 }
@@ -91,7 +102,10 @@ export async function createHttpServer(
       ),
     ),
   );
-  addHooks(app, options.token, services);
+  // Its place in the request must be there before requests are.
+  app.decorateRequest('caller', null);
+  addHooks(app, options.authenticator, services);
+  options.tls?.follow(app.server as unknown as Server);
   await registerOpenapi(app, options.version);
   registerRoutes(app, {
     ...createInfoHandlers(services),
@@ -127,18 +141,23 @@ function createFastify(
     routerOptions: { maxParamLength: 3 * hostNqnLengthMax },
   };
   if (tls === undefined) return fastify(options);
-  const https = { cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' as const };
+  // A certificate that is not valid is refused with a sentence, not with a broken connection.
+  const https = { ...tls.options, requestCert: tls.asksClients, rejectUnauthorized: false };
   return fastify({ ...options, https } as FastifyServerOptions);
 }
 
 function addHooks(
   app: FastifyInstance,
-  token: TokenFile | undefined,
+  authenticator: Authenticator | undefined,
   services: HttpServices,
 ): void {
   app.addHook('onRequest', async (request) => {
-    if (token === undefined || isPublic(request)) return;
-    checkAuthorization(request.headers.authorization, token);
+    const { isPublic, roles } = request.routeOptions.config as Partial<RouteAccess>;
+    if (isPublic === true) return;
+    const { authorization } = request.headers;
+    const caller = authenticator?.authenticate(request.raw.socket, authorization) ?? owner;
+    request.caller = caller;
+    if (roles) requireRole(`${request.method} ${request.routeOptions.url}`, caller, roles);
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
@@ -151,16 +170,12 @@ function addHooks(
         url: request.url,
         status: reply.statusCode,
         elapsedMs: Math.round(reply.elapsedTime),
+        role: request.caller?.role,
         traceparent: request.headers['traceparent'],
       },
       'request',
     );
   });
-}
-
-function isPublic(request: FastifyRequest): boolean {
-  const { config } = request.routeOptions;
-  return (config as { readonly isPublic?: boolean }).isPublic === true;
 }
 
 function registerRoutes(app: FastifyInstance, handlers: RouteHandlers): void {
@@ -170,9 +185,10 @@ function registerRoutes(app: FastifyInstance, handlers: RouteHandlers): void {
       method: route.method,
       url: toFastifyPath(route.path),
       schema: toFastifySchema(key, route),
-      config: { isPublic: route.isPublic },
-      handler: async ({ params, query, body }, reply) => {
-        const result = await handler({ params, query, body });
+      config: { isPublic: route.isPublic, roles: route.roles } satisfies RouteAccess,
+      handler: async (request, reply) => {
+        const { params, query, body, caller } = request;
+        const result = await handler({ params, query, body, caller: caller ?? owner });
         if (route.reply === undefined) return reply.code(204).send();
         if (!route.creates) return reply.code(200).send(result);
         const { isNew, object } = result as Creation<unknown>;

@@ -119,11 +119,11 @@ describe('TLS with a bearer token', () => {
   test('refuses to start with files that cannot be used, and says which', async () => {
     const config = { ...overTls(), tlsKeyFile: join(folder, 'absent.key') };
     await expect(TestDaemon.start({ config })).rejects.toThrow(
-      `Reading the TLS key "${config.tlsKeyFile}" failed: ENOENT`,
+      `Reading the TLS files "${config.tlsKeyFile}" failed: ENOENT`,
     );
     writeToken('short');
     const short = TestDaemon.start({ config: { ...overTls(), tokenFile: writeToken('short') } });
-    await expect(short).rejects.toThrow('it must hold one token of at least 16 characters');
+    await expect(short).rejects.toThrow('a token must have at least 16 characters');
   });
 });
 

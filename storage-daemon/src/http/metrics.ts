@@ -1,5 +1,5 @@
 /** The page for Prometheus. */
-import { otherPaths } from '@varve/contract/routes';
+import { otherPathRoles, otherPaths } from '@varve/contract/routes';
 import type { FastifyInstance } from 'fastify';
 
 import type { HttpServices } from './http-services.ts';
@@ -7,15 +7,19 @@ import type { HttpServices } from './http-services.ts';
 /** Registers the page. */
 export function registerMetrics(app: FastifyInstance, services: HttpServices): void {
   const { channel, pools, metrics, events } = services;
-  app.get(otherPaths.metrics, { schema: { hide: true } }, async (_, reply) => {
-    const pendingCalls = channel.pendingCount;
-    const [counters, allPools] = await Promise.all([
-      channel.call('readCounters', undefined),
-      pools.list(),
-    ]);
-    const eventStreams = events.listenerCount;
-    return reply
-      .type(metrics.contentType)
-      .send(await metrics.scrape({ pools: allPools, counters, pendingCalls, eventStreams }));
-  });
+  app.get(
+    otherPaths.metrics,
+    { schema: { hide: true }, config: { roles: otherPathRoles.metrics } },
+    async (_, reply) => {
+      const pendingCalls = channel.pendingCount;
+      const [counters, allPools] = await Promise.all([
+        channel.call('readCounters', undefined),
+        pools.list(),
+      ]);
+      const eventStreams = events.listenerCount;
+      return reply
+        .type(metrics.contentType)
+        .send(await metrics.scrape({ pools: allPools, counters, pendingCalls, eventStreams }));
+    },
+  );
 }

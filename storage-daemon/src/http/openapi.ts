@@ -1,6 +1,6 @@
 /** The OpenAPI document, generated from the schemas that requests and answers are checked with. */
 import swagger from '@fastify/swagger';
-import { otherPaths } from '@varve/contract/routes';
+import { otherPathRoles, otherPaths } from '@varve/contract/routes';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 
@@ -15,12 +15,22 @@ export async function registerOpenapi(app: FastifyInstance, version: string): Pr
         version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
+      components: {
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer' },
+          // Of OpenAPI 3.1, whose types the package does not know.
+          certificate: { type: 'mutualTLS' } as never,
+        },
+      },
+      security: [{ token: [] }, { certificate: [] }],
     },
     // Both are needed: without the second, every reference to a named schema dangles.
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   });
-  app.get(otherPaths.openapi, { schema: { hide: true } }, async () => app.swagger());
+  app.get(
+    otherPaths.openapi,
+    { schema: { hide: true }, config: { roles: otherPathRoles.openapi } },
+    async () => app.swagger(),
+  );
 }

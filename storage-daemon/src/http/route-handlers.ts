@@ -5,6 +5,7 @@
 import type { RouteName, Routes } from '@varve/contract/routes';
 import type { z } from 'zod';
 
+import type { Caller } from './access/caller.ts';
 import type { Creation } from '../reactor/messages.ts';
 
 /** A request after the checks against its route. */
@@ -14,6 +15,7 @@ export interface HandlerInput<Name extends RouteName> {
   readonly body: Routes[Name]['body'] extends z.ZodType
     ? z.output<Routes[Name]['body']>
     : undefined;
+  readonly caller: Caller;
 }
 
 type ReplyOf<Name extends RouteName> = Routes[Name]['reply'] extends z.ZodType

@@ -1,6 +1,7 @@
 /** A route of the contract as Fastify and OpenAPI need it. */
 import { commonProblems, type Route, type RouteName } from '@varve/contract/routes';
 import { problemDetailsSchema, problemTable, type ProblemKind } from '@varve/contract/problem';
+import type { Role } from '@varve/contract/role';
 import type { FastifySchema } from 'fastify';
 import { z } from 'zod';
 
@@ -9,10 +10,17 @@ import { problemContentType } from './problem-replies.ts';
 /** A schema with what OpenAPI shows besides. */
 export type DescribedSchema = FastifySchema & {
   readonly summary: string;
+  readonly description: string;
   readonly operationId: string;
   readonly tags: readonly string[];
   readonly security?: readonly [];
 };
+
+/** What the hooks ask of a route. */
+export interface RouteAccess {
+  readonly isPublic: boolean;
+  readonly roles: readonly Role[];
+}
 
 /** The path with Fastify's parameters; a colon that is none is doubled. */
 export function toFastifyPath(path: string): string {
@@ -23,6 +31,7 @@ export function toFastifyPath(path: string): string {
 export function toFastifySchema(name: RouteName, route: Route): DescribedSchema {
   return {
     summary: route.summary,
+    description: describeAccess(route),
     operationId: name,
     tags: [/^\/v1\/(\w+)/.exec(route.path)?.[1] ?? 'health'],
     params: route.params,
@@ -31,6 +40,10 @@ export function toFastifySchema(name: RouteName, route: Route): DescribedSchema 
     response: { ...successes(route), ...problems(route) },
     ...(route.isPublic && { security: [] as const }),
   };
+}
+
+function describeAccess({ isPublic, roles }: Route): string {
+  return isPublic ? 'Open to all.' : `Roles: ${roles.join(', ')}.`;
 }
 
 function successes({ reply, creates }: Route): Record<number, z.ZodType> {

@@ -1,4 +1,5 @@
 /** Handlers of volumes, their reverts, their file system state and the hosts that may attach them. */
+import { boundHost } from './access/caller.ts';
 import type { HttpServices } from './http-services.ts';
 import { toListArgument } from './list-query.ts';
 import { withObjects } from './object-locks.ts';
@@ -47,10 +48,11 @@ export function createVolumeHandlers(services: HttpServices): RouteHandlers<Volu
       withObjects(locks, { exclusive: [`volume/${id}`], shared: [`snapshot/${snapshot}`] }, () =>
         channel().call('putRevert', { id, revert, snapshot }),
       ),
-    getFilesystem: ({ params }) => channel().call('getFilesystem', { id: params.volume }),
-    putFilesystem: ({ params: { volume: id }, body }) =>
+    getFilesystem: ({ params, caller }) =>
+      channel().call('getFilesystem', { id: params.volume, boundHost: boundHost(caller) }),
+    putFilesystem: ({ params: { volume: id }, body, caller }) =>
       withObjects(locks, { exclusive: [`volume/${id}`] }, () =>
-        channel().call('putFilesystem', { id, body }),
+        channel().call('putFilesystem', { id, body, boundHost: boundHost(caller) }),
       ),
     listHosts: ({ params }) => channel().call('listHosts', { id: params.volume }),
     getHost: ({ params: { volume: id, hostNqn } }) => channel().call('getHost', { id, hostNqn }),

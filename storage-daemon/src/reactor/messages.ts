@@ -84,6 +84,12 @@ export interface ReactorCounters {
   readonly busySeconds: number;
 }
 
+/** A call that may be bound to what one host may attach. */
+export interface BoundCall {
+  /** NQN; undefined: not bound. */
+  readonly boundHost?: string | undefined;
+}
+
 interface Operation<Argument, Reply> {
   readonly argument: Argument;
   readonly reply: Reply;
@@ -131,8 +137,11 @@ export interface ReactorOperations {
     { readonly id: string; readonly revert: string; readonly snapshot: string },
     Volume
   >;
-  readonly getFilesystem: Operation<{ readonly id: string }, Filesystem>;
-  readonly putFilesystem: Operation<{ readonly id: string; readonly body: Filesystem }, Filesystem>;
+  readonly getFilesystem: Operation<{ readonly id: string } & BoundCall, Filesystem>;
+  readonly putFilesystem: Operation<
+    { readonly id: string; readonly body: Filesystem } & BoundCall,
+    Filesystem
+  >;
 
   readonly putHost: Operation<
     { readonly id: string; readonly hostNqn: string; readonly body: PutHost },

@@ -68,6 +68,8 @@ export class TestDaemon {
         tlsCertificateFile: undefined,
         tlsKeyFile: undefined,
         mapMemoryBytes: undefined,
+        tlsClientAuthorityFile: undefined,
+        clientRolesFile: undefined,
         logLevel: 'silent',
         ...config,
       },

@@ -9,7 +9,9 @@ import type { Filesystem } from '@varve/contract/filesystem';
 import { ProblemError } from '@varve/contract/problem';
 
 import { blocksToBytes } from '../../units.ts';
-import type { ArgumentOf } from '../messages.ts';
+import { hostsOf } from '../host-grants.ts';
+import type { ArgumentOf, BoundCall } from '../messages.ts';
+import type { FoundNode } from '../pools/open-pools.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { formatExportName } from '../export-name.ts';
 import { decodeVolumeAttributes, encodeAttributes } from './object-attributes.ts';
@@ -22,18 +24,16 @@ export class FilesystemOperations {
     this.#dependencies = dependencies;
   }
 
-  async get({ id }: ArgumentOf<'getFilesystem'>): Promise<Filesystem> {
-    const name = { kind: 'volume', name: id } as const;
+  async get({ id, boundHost }: ArgumentOf<'getFilesystem'>): Promise<Filesystem> {
     const action = `Reading the file system state of volume "${id}"`;
-    const { summary } = this.#dependencies.pools.requireNode(name, action);
+    const { summary } = this.#require(id, { action, boundHost });
     return decodeVolumeAttributes(summary.attributes).filesystem;
   }
 
-  async put({ id, body }: ArgumentOf<'putFilesystem'>): Promise<Filesystem> {
-    const { pools, notices } = this.#dependencies;
-    const name = { kind: 'volume', name: id } as const;
+  async put({ id, body, boundHost }: ArgumentOf<'putFilesystem'>): Promise<Filesystem> {
+    const { notices } = this.#dependencies;
     const action = `Recording file system state "${body.state}" of volume "${id}"`;
-    const { store, summary } = pools.requireNode(name, action);
+    const { store, summary } = this.#require(id, { action, boundHost });
     const before = decodeVolumeAttributes(summary.attributes);
     if (before.filesystem.state === body.state && before.filesystem.type === body.type) return body;
     checkTransition(action, before.filesystem, body);
@@ -45,13 +45,27 @@ export class FilesystemOperations {
         { field: 'state', blocker: 'data' },
       );
     }
-    await store.setAttributes(name, encodeAttributes(action, { ...before, filesystem: body }));
+    await store.setAttributes(summary, encodeAttributes(action, { ...before, filesystem: body }));
     notices.event({
       type: 'volume-changed',
       object: formatExportName(summary),
       message: `File system state: ${describeState(body)}.`,
     });
     return body;
+  }
+
+  /** A host that may not attach a volume does not learn either whether there is one. */
+  #require(id: string, { action, boundHost }: BoundCall & { readonly action: string }): FoundNode {
+    const { pools } = this.#dependencies;
+    const name = { kind: 'volume', name: id } as const;
+    if (boundHost === undefined) return pools.requireNode(name, action);
+    const found = pools.find(name);
+    if (found === undefined) pools.requireAll(action);
+    else if (hostsOf(found.summary).some(({ nqn }) => nqn === boundHost)) return found;
+    throw new ProblemError(
+      'permission-denied',
+      `${action} failed: host "${boundHost}" has no access to that volume; it must be granted first`,
+    );
   }
 }
 
