@@ -39,6 +39,8 @@ const storeMetrics: Readonly<Record<keyof StoreCounters, readonly [name: string,
 export class DaemonMetrics {
   readonly #registry = new Registry();
   readonly #httpSeconds: Histogram<'method' | 'route' | 'status'>;
+  readonly #httpAuthenticationFailures: Counter;
+  readonly #httpPermissionDenials: Counter;
   readonly #reactorWaitSeconds: Histogram;
   readonly #poolBytes: Gauge<'pool' | 'state'>;
   readonly #mapBytes: Gauge<'pool' | 'state'>;
@@ -70,6 +72,14 @@ export class DaemonMetrics {
       buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
       registers,
     });
+    this.#httpAuthenticationFailures = counter(
+      'http_authentication_failures',
+      'Requests without credentials that count',
+    );
+    this.#httpPermissionDenials = counter(
+      'http_permission_denials',
+      "Requests that the caller's role does not allow",
+    );
     this.#reactorWaitSeconds = new Histogram({
       name: 'varve_reactor_answer_seconds',
       help: 'Time that the reactor takes to answer a call that needs no work',
@@ -113,6 +123,8 @@ export class DaemonMetrics {
     seconds: number,
   ): void {
     this.#httpSeconds.observe({ ...labels, status: String(labels.status) }, seconds);
+    if (labels.status === 401) this.#httpAuthenticationFailures.inc();
+    if (labels.status === 403) this.#httpPermissionDenials.inc();
   }
 
   /** One answer of the reactor to a call that needs no work. */

@@ -120,6 +120,22 @@ test('without credentials, health alone is open', async () => {
   }
 });
 
+test('metrics count who was turned away, and why', async () => {
+  const count = async (name: string): Promise<number> => {
+    const text = (await ask('viewer', { method: 'GET', path: otherPaths.metrics })).text;
+    return Number(new RegExp(`^varve_http_${name}_total (\\d+)$`, 'm').exec(text)?.[1]);
+  };
+  const [failures, denials] = [
+    await count('authentication_failures'),
+    await count('permission_denials'),
+  ];
+  await ask(undefined, routes.listVolumes);
+  await ask('viewer', routes.deleteVolume);
+  await ask('node', routes.listVolumes);
+  expect(await count('authentication_failures')).toBe(failures + 1);
+  expect(await count('permission_denials')).toBe(denials + 2);
+});
+
 describe('a node', () => {
   test('sees and changes the file system state of what its host may attach', async () => {
     expect(await clients.node.getFilesystem('own')).toEqual({ state: 'blank' });
