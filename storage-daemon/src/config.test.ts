@@ -49,6 +49,7 @@ describe('the configuration', () => {
       tlsCertificateFile: undefined,
       tlsKeyFile: undefined,
       mapMemoryBytes: undefined,
+      ioEngine: 'auto',
       logLevel: 'info',
     });
   });

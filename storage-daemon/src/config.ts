@@ -18,10 +18,12 @@ import {
   parseNbdListenAddress,
 } from './listen-address.ts';
 import { parseMapMemory } from './memory-size.ts';
-import type { NbdListenAddress } from './reactor/messages.ts';
+import type { IoEngineSetting, NbdListenAddress } from './reactor/messages.ts';
 
 /** Listeners of one kind: a daemon has one or two. */
 const listenersMax = 8;
+
+const ioEngines: readonly IoEngineSetting[] = ['auto', 'io_uring', 'fs'];
 
 /** Everything that can be set. */
 export interface DaemonConfig {
@@ -36,6 +38,7 @@ export interface DaemonConfig {
   readonly mapMemoryBytes: number | undefined;
   readonly tlsClientAuthorityFile: string | undefined;
   readonly clientRolesFile: string | undefined;
+  readonly ioEngine: IoEngineSetting;
   readonly logLevel: LogLevel;
 }
 
@@ -57,6 +60,7 @@ const settingsSchema = z.strictObject({
   mapMemory: z.string().optional(),
   tlsClientAuthorityFile: z.string().min(1).optional(),
   clientRolesFile: z.string().min(1).optional(),
+  ioEngine: z.enum(ioEngines),
   logLevel: z.enum(logLevels),
 });
 
@@ -65,11 +69,21 @@ type Sources = Readonly<Record<string, string>>;
 
 /** Adds the settings to a command as options. */
 export function addConfigOptions(command: Command): Command {
-  return addAccessOptions(addServingOptions(command)).addOption(
-    option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
-      .choices(logLevels)
-      .default('info'),
-  );
+  return addAccessOptions(addServingOptions(command))
+    .addOption(
+      option(
+        '--io-engine <engine>',
+        'VARVE_IO_ENGINE',
+        'how devices are read and written: auto takes io_uring where the kernel permits it, else fs',
+      )
+        .choices(ioEngines)
+        .default('auto'),
+    )
+    .addOption(
+      option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
+        .choices(logLevels)
+        .default('info'),
+    );
 }
 
 function option(flags: string, variable: string, text: string): Option {
@@ -213,6 +227,7 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
       rest.mapMemory === undefined
         ? undefined
         : parseText('mapMemory', rest.mapMemory, sources, parseMapMemory),
+    ioEngine: rest.ioEngine,
     logLevel: rest.logLevel,
   };
   checkTls(config, rest, sources);

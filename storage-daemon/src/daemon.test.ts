@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
+import { createLogger } from '@varve/common/logger';
 import type { Event } from '@varve/contract/event';
 
 import { rawRequest } from './testing/raw-request.ts';
@@ -108,13 +109,47 @@ describe('close()', () => {
   });
 });
 
+describe('the I/O engine', () => {
+  test.each(['auto', 'fs'] as const)('%s is told with its reason', async (ioEngine) => {
+    const lines: string[] = [];
+    const stream = { write: (line: string) => void lines.push(line) };
+    const chosen = await TestDaemon.start({
+      config: { ioEngine },
+      logger: createLogger({ name: 'test', stream }),
+    });
+    const { reactors } = await chosen.client.getInfo();
+    const [reactor] = reactors;
+    if (ioEngine === 'fs') {
+      expect(reactor).toMatchObject({ ioEngine, ioEngineReason: 'the setting asks for it' });
+    }
+    expect(await chosen.scrape()).toContain(`varve_io_engine{engine="${reactor?.ioEngine}"} 1\n`);
+    const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(logged).toContainEqual(
+      expect.objectContaining({
+        msg: 'I/O engine chosen',
+        ioEngine: reactor?.ioEngine,
+        reason: reactor?.ioEngineReason,
+      }),
+    );
+    await chosen.end();
+  });
+
+  test('of a pool may change from one start to the next', async () => {
+    await daemon.client.putVolume('a', { pool: 'pool-1', sizeBytes: mebibyte });
+    await daemon.restart({ ioEngine: 'fs' });
+    await daemon.client.putSnapshot('s', { volume: 'a' });
+    await daemon.restart({ ioEngine: 'auto' });
+    expect(await daemon.client.getSnapshot('s')).toMatchObject({ volume: 'a' });
+  });
+});
+
 describe('a bug of ours', () => {
   test('in the reactor ends the process at once', async () => {
     const code = `
       import { parentPort } from 'node:worker_threads';
       parentPort.on('message', ({ callId, operation }) => {
         if (operation !== 'start') throw new Error('block 7 is free');
-        const value = { exports: [], ioEngine: 'none', ioEngineReason: '' };
+        const value = { exports: [], ioEngine: 'fs', ioEngineReason: '' };
         parentPort.postMessage({ type: 'reply', callId, value });
       });`;
     const reactorEntry = new URL(`data:text/javascript,${encodeURIComponent(code)}`);

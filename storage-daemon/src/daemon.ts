@@ -60,7 +60,7 @@ export async function startDaemon(
   dependencies: DaemonDependencies,
 ): Promise<Daemon> {
   const stateFile = StateFile.open(config.stateFolder);
-  const parts = createParts(stateFile, dependencies);
+  const parts = createParts(config, stateFile, dependencies);
   const { thread, pools, watch, stopping } = parts;
   const servers: FastifyInstance[] = [];
   let closed: Promise<void> | undefined;
@@ -76,6 +76,7 @@ export async function startDaemon(
       mapMemoryBytes: config.mapMemoryBytes,
       nbd: config.nbdListen,
     });
+    parts.metrics.setIoEngine(started.ioEngine);
     const services = createServices(config, parts, { ...dependencies, started });
     const endpoints: string[] = [];
     for (const address of config.listen) {
@@ -105,11 +106,12 @@ interface DaemonParts {
 }
 
 function createParts(
+  { ioEngine }: DaemonConfig,
   stateFile: StateFile,
   { logger, reactorEntry, onCrash, clock = systemClock }: DaemonDependencies,
 ): DaemonParts {
   const events = new EventHub({ clock, logger });
-  const thread = startReactorThread(reactorEntry, { events, logger, onCrash });
+  const thread = startReactorThread(reactorEntry, { ioEngine }, { events, logger, onCrash });
   const { channel } = thread;
   const locks = new KeyedLock();
   const metrics = new DaemonMetrics(daemonVersion);

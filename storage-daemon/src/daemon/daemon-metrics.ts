@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 import type { Pool } from '@varve/contract/pool';
 
-import type { ReactorCounters } from '../reactor/messages.ts';
+import type { ReactorCounters, IoEngineName } from '../reactor/messages.ts';
 import type { StoreCounters } from '../store/store-api.ts';
 import { latencyBucketSeconds } from '../volume/statistics.ts';
 
@@ -46,6 +46,7 @@ export class DaemonMetrics {
   readonly #mapBytes: Gauge<'pool' | 'state'>;
   readonly #poolCondition: Gauge<'pool' | 'condition'>;
   readonly #objects: Gauge<'pool' | 'kind'>;
+  readonly #ioEngine: Gauge<'engine'>;
   readonly #pendingCalls: Gauge;
   readonly #eventStreams: Gauge;
   readonly #connections: Gauge;
@@ -97,6 +98,7 @@ export class DaemonMetrics {
       'condition',
     ]);
     this.#objects = gauge('objects', 'Volumes and snapshots', ['pool', 'kind']);
+    this.#ioEngine = gauge('io_engine', 'Reactors that do their I/O so', ['engine']);
     this.#pendingCalls = gauge('reactor_pending_calls', 'Calls that the reactor has not answered');
     this.#eventStreams = gauge('event_streams', 'Open event streams');
     this.#connections = gauge('export_connections', 'Open connections of NBD clients');
@@ -130,6 +132,11 @@ export class DaemonMetrics {
   /** One answer of the reactor to a call that needs no work. */
   observeReactorAnswer(seconds: number): void {
     this.#reactorWaitSeconds.observe(seconds);
+  }
+
+  /** How the reactor does its I/O. */
+  setIoEngine(engine: IoEngineName): void {
+    this.#ioEngine.set({ engine }, 1);
   }
 
   /** The text of a scrape. */

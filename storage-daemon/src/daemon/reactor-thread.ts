@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from '@varve/common/logger';
 
 import { ReactorChannel } from '../reactor/channel.ts';
+import type { ReactorThreadOptions } from '../reactor/messages.ts';
 import type { EventHub } from './event-hub.ts';
 
 /** A running reactor. */
@@ -24,9 +25,10 @@ export interface ReactorThreadDependencies {
 /** Starts the thread whose entry is the module at `entry`. */
 export function startReactorThread(
   entry: URL,
+  options: ReactorThreadOptions,
   { events, logger, onCrash }: ReactorThreadDependencies,
 ): ReactorThread {
-  const worker = new Worker(entry, { name: 'varve-reactor' });
+  const worker = new Worker(entry, { name: 'varve-reactor', workerData: options });
   const channel = new ReactorChannel(worker, {
     event: (event) => events.publish(event),
     log: (level, message, fields) => logger[level](fields, message),

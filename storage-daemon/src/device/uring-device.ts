@@ -52,6 +52,8 @@ export class UringDevice implements BlockDevice {
   readonly sizeBytes: number;
   readonly hasVolatileCache: boolean;
   readonly probe: DeviceProbe;
+  /** Why its memory could not be locked; undefined if it is. */
+  readonly memoryLockFailure: string | undefined;
   readonly #fd: number;
   readonly #ioRing: IoRing;
   readonly #type: OperationType;
@@ -86,6 +88,7 @@ export class UringDevice implements BlockDevice {
     this.sizeBytes = probe.sizeBytes;
     this.hasVolatileCache = probe.hasVolatileCache || !isDirect;
     this.probe = probe;
+    this.memoryLockFailure = this.#bounce.arena.lockFailure;
     this.#alignmentBytes = isDirect ? blockSizeBytes : 1;
     this.#type = ioRing.ring.addHandler((row, result) => this.#completed(row, result));
     this.#file = createFile(this.#type);

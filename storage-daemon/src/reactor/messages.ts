@@ -32,6 +32,17 @@ export interface NvmeListenAddress {
   readonly port: number;
 }
 
+/** How a reactor does its I/O. */
+export type IoEngineName = Info['reactors'][number]['ioEngine'];
+
+/** How it is to do it: `auto` takes the fastest that the kernel permits. */
+export type IoEngineSetting = 'auto' | IoEngineName;
+
+/** What a reactor's thread is started with. */
+export interface ReactorThreadOptions {
+  readonly ioEngine: IoEngineSetting;
+}
+
 /** A pool as the state file knows it. */
 export interface PoolIdentity {
   readonly pool: string;
@@ -102,7 +113,7 @@ export interface ReactorOperations {
     { readonly mapMemoryBytes: number | undefined; readonly nbd: readonly NbdListenAddress[] },
     {
       readonly exports: Info['exports'];
-      readonly ioEngine: string;
+      readonly ioEngine: IoEngineName;
       readonly ioEngineReason: string;
     }
   >;

@@ -16,17 +16,21 @@ import { VolumeTable } from '../volume/volume-table.ts';
 /** What a reactor is made of. */
 export interface ReactorParts {
   readonly engine: StoreEngine;
-  readonly createExports: (volumes: VolumeTable, notices: ReactorNotices) => ExportServer;
+  readonly createExports: (volumes: VolumeTable) => ExportServer;
 }
 
 /** Serves calls that come through `port`, from now on. */
-export function runReactor(port: ChannelPort, { engine, createExports }: ReactorParts): void {
+export function runReactor(
+  port: ChannelPort,
+  createParts: (notices: ReactorNotices) => ReactorParts,
+): void {
   const notices = noticesTo(port);
+  const { engine, createExports } = createParts(notices);
   const environment = createReactorEnvironment(notices);
   const pools = new OpenPools(engine, environment);
   const clockMs = (): number => performance.now();
   const volumes = new VolumeTable({ nodes: pools.asNodeFinder(), clockMs });
-  const exports = createExports(volumes, notices);
+  const exports = createExports(volumes);
   const shared = { pools, volumes, environment, notices };
   serveChannel(port, createOperations({ engine, exports }, shared), (error) => {
     // Out of the promise chain, so that it ends the thread whatever handlers there are.

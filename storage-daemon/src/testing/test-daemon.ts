@@ -53,8 +53,8 @@ export class TestDaemon {
     return this.#daemon;
   }
 
-  /** Stops it, if it runs, and starts it anew on the same folder. */
-  async restart(): Promise<void> {
+  /** Stops it, if it runs, and starts it anew on the same folder; `changes` are for this start. */
+  async restart(changes: Partial<DaemonConfig> = {}): Promise<void> {
     await this.stop();
     const { config, logger, onCrash, reactorEntry } = this.#options;
     const stateFolder = join(this.folder, 'state');
@@ -70,8 +70,10 @@ export class TestDaemon {
         mapMemoryBytes: undefined,
         tlsClientAuthorityFile: undefined,
         clientRolesFile: undefined,
+        ioEngine: 'auto',
         logLevel: 'silent',
         ...config,
+        ...changes,
       },
       {
         logger: logger ?? silentLogger(),

@@ -29,7 +29,9 @@ export function createOperations(
   return {
     start: async ({ mapMemoryBytes, nbd }) => {
       shared.pools.mapMemoryBytes = mapMemoryBytes;
-      const { ioEngine, ioEngineReason } = engine;
+      const { ioEngine, ioEngineReason, ioEngineRefusal } = engine;
+      if (ioEngineRefusal !== undefined) throw ioEngineRefusal;
+      shared.notices.log('info', 'I/O engine chosen', { ioEngine, reason: ioEngineReason });
       return { exports: await exports.listen(nbd), ioEngine, ioEngineReason };
     },
     preparePool: (argument) => pools.prepare(argument),
@@ -65,6 +67,7 @@ export function createOperations(
       await exports.close();
       await shared.volumes.closeAll('the daemon stops');
       await pools.close();
+      engine.close();
     },
   };
 }

@@ -1,14 +1,39 @@
-/** The engine of production: the block store on Node's fs. */
+/** The engine of production: the block store on io_uring, or on Node's fs where that is not permitted. */
 import { openFileDevice } from '../../device/file-device.ts';
+import { openUringDevice } from '../../device/uring-device.ts';
 import { formatStore } from '../../store/format-store.ts';
 import { openStore } from '../../store/open-store.ts';
-import type { StoreEngine } from './store-engine.ts';
+import type { ReactorNotices } from '../channel.ts';
+import type { IoEngine } from '../io-engine.ts';
+import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
 
-/** The one place where a reactor's store and devices are chosen. */
+/** The block store on Node's fs: what every machine has. */
 export const blockStoreEngine: StoreEngine = {
   ioEngine: 'fs',
-  ioEngineReason: 'this version has no other',
+  ioEngineReason: 'nothing else was asked for',
+  ioEngineRefusal: undefined,
   openDevice: openFileDevice,
   formatStore,
   openStore,
+  close: () => undefined,
 };
+
+/** The one place where a reactor's store and devices are chosen. */
+export function createBlockStoreEngine(
+  { name, reason, refusal, ioRing }: IoEngine,
+  log: ReactorNotices['log'],
+): StoreEngine {
+  const common = { ioEngine: name, ioEngineReason: reason, ioEngineRefusal: refusal };
+  if (ioRing === undefined) return { ...blockStoreEngine, ...common };
+  const openDevice = (path: string): PoolBlockDevice => {
+    const device = openUringDevice(path, ioRing);
+    if (device.memoryLockFailure !== undefined) {
+      log('info', 'memory for I/O may be swapped out', {
+        device: path,
+        reason: `mlock: ${device.memoryLockFailure}, it needs CAP_IPC_LOCK or a higher limit`,
+      });
+    }
+    return device;
+  };
+  return { ...blockStoreEngine, ...common, openDevice, close: () => ioRing.loop.close() };
+}
