@@ -43,6 +43,7 @@ describe('the configuration', () => {
       name: hostname(),
       listen: [{ kind: 'unix', path: '/var/lib/varve/daemon.sock' }],
       nbdListen: [{ kind: 'unix', path: '/var/lib/varve/nbd.sock' }],
+      nvmeListen: [],
       tokenFile: undefined,
       tlsClientAuthorityFile: undefined,
       clientRolesFile: undefined,
@@ -117,6 +118,17 @@ describe('the configuration', () => {
         'allowed are unix:///path and tcp://127.0.0.1:port',
     ],
     [
+      'NVMe/TCP on an address that hosts cannot be told',
+      ['--nvme-listen', 'tcp://0.0.0.0:4420'],
+      '--nvme-listen: "tcp://0.0.0.0:4420": hosts cannot be told to connect to 0.0.0.0; ' +
+        'allowed is tcp://address:port, with the address that hosts connect to',
+    ],
+    [
+      'NVMe/TCP on a name',
+      ['--nvme-listen', 'tcp://localhost:4420'],
+      'hosts are told addresses, not names',
+    ],
+    [
       'https without a token',
       ['--listen', 'https://0.0.0.0:9443', '--tls-certificate-file', 'c', '--tls-key-file', 'k'],
       '--listen: https needs --token-file or --tls-client-authority-file as well',
@@ -176,6 +188,7 @@ describe('the configuration', () => {
       ['--name', 'VARVE_NAME'],
       ['--listen', 'VARVE_LISTEN'],
       ['--nbd-listen', 'VARVE_NBD_LISTEN'],
+      ['--nvme-listen', 'VARVE_NVME_LISTEN'],
       ['--token-file', 'VARVE_TOKEN_FILE'],
       ['--tls-certificate-file', 'VARVE_TLS_CERTIFICATE_FILE'],
       ['--tls-key-file', 'VARVE_TLS_KEY_FILE'],

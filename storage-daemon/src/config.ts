@@ -16,9 +16,10 @@ import {
   type HttpListenAddress,
   parseHttpListenAddress,
   parseNbdListenAddress,
+  parseNvmeListenAddress,
 } from './listen-address.ts';
 import { parseMapMemory } from './memory-size.ts';
-import type { IoEngineSetting, NbdListenAddress } from './reactor/messages.ts';
+import type { IoEngineSetting, NbdListenAddress, NvmeListenAddress } from './reactor/messages.ts';
 
 /** Listeners of one kind: a daemon has one or two. */
 const listenersMax = 8;
@@ -31,6 +32,7 @@ export interface DaemonConfig {
   readonly name: string;
   readonly listen: readonly HttpListenAddress[];
   readonly nbdListen: readonly NbdListenAddress[];
+  readonly nvmeListen: readonly NvmeListenAddress[];
   readonly tokenFile: string | undefined;
   readonly tlsCertificateFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
@@ -54,6 +56,7 @@ const settingsSchema = z.strictObject({
     .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'must be a name like node-1'),
   listen: z.array(z.string()).min(1).max(listenersMax).optional(),
   nbdListen: z.array(z.string()).max(listenersMax).optional(),
+  nvmeListen: z.array(z.string()).max(listenersMax).optional(),
   tokenFile: z.string().min(1).optional(),
   tlsCertificateFile: z.string().min(1).optional(),
   tlsKeyFile: z.string().min(1).optional(),
@@ -125,6 +128,13 @@ function addServingOptions(command: Command): Command {
         '--nbd-listen <address...>',
         'VARVE_NBD_LISTEN',
         'NBD addresses: unix:///path, tcp://127.0.0.1:port (default: unix socket nbd.sock in the state folder)',
+      ),
+    )
+    .addOption(
+      option(
+        '--nvme-listen <address...>',
+        'VARVE_NVME_LISTEN',
+        'NVMe/TCP addresses that hosts connect to: tcp://address:port (default: none; well-known port: 4420)',
       ),
     )
     .addOption(
@@ -207,7 +217,7 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
     const key = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
     throw refuse(String(key), sources, issue?.message ?? 'not understood');
   }
-  const { listen, nbdListen, stateFolder, ...rest } = result.data;
+  const { listen, nbdListen, nvmeListen = [], stateFolder, ...rest } = result.data;
   const folder = resolve(stateFolder);
   const config = {
     stateFolder: folder,
@@ -216,6 +226,9 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
     ),
     nbdListen: (nbdListen ?? [`unix://${join(folder, 'nbd.sock')}`]).map((text) =>
       parseText('nbdListen', text, sources, parseNbdListenAddress),
+    ),
+    nvmeListen: nvmeListen.map((text) =>
+      parseText('nvmeListen', text, sources, parseNvmeListenAddress),
     ),
     tokenFile: rest.tokenFile,
     tlsCertificateFile: rest.tlsCertificateFile,
@@ -281,7 +294,7 @@ function refuse(key: string, sources: Sources, why: string): ProblemError {
 }
 
 function isList(key: string): boolean {
-  return key === 'listen' || key === 'nbdListen';
+  return key === 'listen' || key === 'nbdListen' || key === 'nvmeListen';
 }
 
 function flagOf(key: string): string {

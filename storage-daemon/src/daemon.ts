@@ -3,7 +3,8 @@
  * order in which nothing answers before it can, and stops in the reverse:
  *
  *   start: lock the state folder; start the reactor, NBD listens; REST listens (and answers `unavailable`);
- *   open the pools stop:  answer `unavailable`, finish REST calls under way; finish NBD requests; checkpoint
+ *   open the pools; NVMe/TCP listens
+ *   stop:  answer `unavailable`, finish REST calls under way; finish NBD requests; checkpoint
  *   and close pools; unlock
  */
 
@@ -77,7 +78,8 @@ export async function startDaemon(
       nbd: config.nbdListen,
     });
     parts.metrics.setIoEngine(started.ioEngine);
-    const services = createServices(config, parts, { ...dependencies, started });
+    const exports = [...started.exports];
+    const services = createServices(config, parts, { ...dependencies, started, exports });
     const endpoints: string[] = [];
     for (const address of config.listen) {
       const access = openAccess(config, address, dependencies.logger);
@@ -86,8 +88,12 @@ export async function startDaemon(
       endpoints.push(await listen(server, address));
     }
     await pools.start();
+    if (config.nvmeListen.length > 0) {
+      const addresses = config.nvmeListen;
+      exports.push(...(await thread.channel.call('listenForNvme', { addresses })));
+    }
     watch.start();
-    return { endpoints, exports: started.exports, close: () => (closed ??= close()) };
+    return { endpoints, exports, close: () => (closed ??= close()) };
   } catch (error) {
     await close();
     throw error;
@@ -135,17 +141,29 @@ function createServices(
   {
     logger,
     started,
+    exports,
     clock = systemClock,
-  }: DaemonDependencies & { readonly started: ReplyOf<'start'> },
+  }: DaemonDependencies & {
+    readonly started: ReplyOf<'start'>;
+    readonly exports: Info['exports'];
+  },
 ): HttpServices {
-  const { ioEngine, ioEngineReason, exports } = started;
+  const { ioEngine, ioEngineReason } = started;
   const startedAt = new Date(clock.nowMs()).toISOString();
   const readInfo = (): Info => ({
     daemonId: stateFile.daemonId,
     name: config.name,
     version: daemonVersion,
     apiVersions: ['v1'],
-    features: ['snapshots', 'clones', 'reverts', 'filesystem-state', 'locked-snapshots', 'nbd'],
+    features: [
+      'snapshots',
+      'clones',
+      'reverts',
+      'filesystem-state',
+      'locked-snapshots',
+      'nbd',
+      'nvme-tcp',
+    ],
     startedAt,
     reactors: [{ index: 0, ioEngine, ioEngineReason, pools: Object.keys(stateFile.pools) }],
     exports: [...exports],

@@ -1,7 +1,9 @@
 /** The addresses on which the daemon listens, as they stand in its configuration. */
+import { isIP } from 'node:net';
+
 import { isLoopback } from '@varve/contract/client/endpoint';
 
-import type { NbdListenAddress } from './reactor/messages.ts';
+import type { NbdListenAddress, NvmeListenAddress } from './reactor/messages.ts';
 
 /** Where the REST API listens. */
 export type HttpListenAddress =
@@ -36,6 +38,23 @@ export function parseNbdListenAddress(text: string): NbdListenAddress | string {
   if (url.kind === 'unix') return url;
   if (!isLoopback(url.hostname)) return `NBD without TLS is for loopback only; ${allowed}`;
   return { kind: 'tcp', host: url.host, port: url.port };
+}
+
+/**
+ * Reads `tcp://address:port`; port 0 lets the kernel choose. Hosts are told this address, so it must be one that they
+ * can connect to.
+ *
+ * @returns the address, or what is wrong with it.
+ */
+export function parseNvmeListenAddress(text: string): NvmeListenAddress | string {
+  const allowed = 'allowed is tcp://address:port, with the address that hosts connect to';
+  const url = parseListenUrl(text, ['tcp']);
+  if (typeof url === 'string') return `${url}; ${allowed}`;
+  if (url.kind === 'unix') return `NVMe/TCP needs an address of the network; ${allowed}`;
+  if (isIP(url.host) === 0) return `hosts are told addresses, not names; ${allowed}`;
+  const isAny = /^[0.:]+$/.test(url.host);
+  if (isAny) return `hosts cannot be told to connect to ${url.host}; ${allowed}`;
+  return { host: url.host, port: url.port };
 }
 
 type ListenUrl =

@@ -1,5 +1,5 @@
 /**
- * All connections of a reactor: listens, accepts up to a bound, and ends them in order when the daemon
+ * All NBD connections of a reactor: listens, accepts up to a bound, and ends them in order when the daemon
  * stops. Joins sockets with protocol cores, and those with volumes.
  */
 import type { Socket } from 'node:net';
@@ -9,7 +9,6 @@ import type { Info } from '@varve/contract/info';
 import { nbdConnectionsMax, nbdShutdownTimeoutMs } from '../limits.ts';
 import type { VolumeTable } from '../volume/volume-table.ts';
 import type { ReactorNotices } from './channel.ts';
-import type { ExportServer } from './export-server.ts';
 import type { NbdListenAddress } from './messages.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { listenForNbd, type NbdListener } from './nbd-listener.ts';
@@ -22,8 +21,8 @@ export interface ConnectionsDependencies {
   readonly log: ReactorNotices['log'];
 }
 
-/** The connections of one reactor. */
-export class Connections implements ExportServer {
+/** The NBD connections of one reactor. */
+export class Connections {
   readonly #log: ReactorNotices['log'];
   readonly #volumes: VolumeTable;
   readonly #connections = new Set<NbdConnection>();
@@ -37,6 +36,7 @@ export class Connections implements ExportServer {
     this.#volumes = volumes;
   }
 
+  /** Listens; answers where. Rejects with a ProblemError if an address cannot be had. */
   async listen(addresses: readonly NbdListenAddress[]): Promise<Info['exports']> {
     for (const address of addresses) {
       this.#listeners.push(await listenForNbd(address, (socket) => this.#accept(socket)));
@@ -44,15 +44,12 @@ export class Connections implements ExportServer {
     return this.#listeners.map(({ uri }) => ({ protocol: 'nbd' as const, uri }));
   }
 
+  /** Open connections now, whether they have chosen an export or not. */
   get connectionCount(): number {
     return this.#connections.size;
   }
 
-  /** NBD clients have no host name, and so no grant that could be revoked. */
-  async fence(): Promise<void> {
-    return undefined;
-  }
-
+  /** Stops listening, and ends connections after the requests that they have sent. May be called twice. */
   close(): Promise<void> {
     this.#closed ??= this.#shutDown();
     return this.#closed;

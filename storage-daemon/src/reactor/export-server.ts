@@ -5,15 +5,27 @@
  */
 import type { Info } from '@varve/contract/info';
 
-import type { HostFence } from './nvme/host-access.ts';
-import type { NbdListenAddress } from './messages.ts';
+import type { NodeName } from '../store/store-api.ts';
+import type { HostFence } from './host-access.ts';
+import type { NbdListenAddress, NvmeListenAddress } from './messages.ts';
 
 /** Sockets and protocol cores. */
 export interface ExportServer extends HostFence {
   /** Open connections now, whether they have chosen an export or not. */
   readonly connectionCount: number;
-  /** Listens; answers where. Rejects with a ProblemError if an address cannot be had. */
+  /** Where NVMe/TCP hosts connect; none until they may. */
+  readonly nvmeAddresses: readonly NvmeListenAddress[];
+  /** Listens for NBD clients; answers where. Rejects with a ProblemError if an address cannot be had. */
   listen(addresses: readonly NbdListenAddress[]): Promise<Info['exports']>;
+  /**
+   * Listens for NVMe/TCP hosts, in the same way. To be called when all pools that can be opened are open: a host gives
+   * up a device that it does not find.
+   */
+  listenForNvme(addresses: readonly NvmeListenAddress[]): Promise<Info['exports']>;
+  /** Tells hosts that a volume has grown. */
+  volumeResized(node: NodeName): void;
+  /** Tells hosts that a volume or a grant is new or gone. */
+  accessChanged(): void;
   /** Stops listening, and ends connections after the requests that they have sent. May be called twice. */
   close(): Promise<void>;
 }

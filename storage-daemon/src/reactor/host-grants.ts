@@ -4,7 +4,7 @@
  */
 import type { NodeSummary } from '../store/store-api.ts';
 import { decodeVolumeAttributes, type StoredHost } from './control/object-attributes.ts';
-import type { HostAccess, HostGrant } from './nvme/host-access.ts';
+import type { HostAccess, HostGrant } from './host-access.ts';
 import type { OpenPools } from './pools/open-pools.ts';
 
 /** The grants of all volumes of a reactor. */

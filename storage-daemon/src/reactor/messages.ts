@@ -117,6 +117,11 @@ export interface ReactorOperations {
       readonly ioEngineReason: string;
     }
   >;
+  /** Listens for NVMe/TCP hosts, once the pools are open. */
+  readonly listenForNvme: Operation<
+    { readonly addresses: readonly NvmeListenAddress[] },
+    Info['exports']
+  >;
   /**
    * Opens the devices of a new pool for this process alone and proves that they may be overwritten; keeps
    * them open.

@@ -3,11 +3,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { assert } from '@varve/common/assert';
 
+import { daemonVersion } from '../version.ts';
 import { Connections } from './connections.ts';
+import { HostGrants } from './host-grants.ts';
 import { chooseIoEngine } from './io-engine.ts';
 import { markAsIoFlusher } from './memory-pressure.ts';
 import type { ReactorThreadOptions } from './messages.ts';
+import { NvmeServer } from './nvme/nvme-server.ts';
 import { createBlockStoreEngine } from './pools/block-store-engine.ts';
+import { ReactorExports } from './reactor-exports.ts';
 import { runReactor } from './run-reactor.ts';
 
 assert(parentPort !== null, 'this module is the entry of a thread');
@@ -16,6 +20,12 @@ runReactor(parentPort, ({ log }) => {
   markAsIoFlusher(log);
   return {
     engine: createBlockStoreEngine(chooseIoEngine(ioEngine), log),
-    createExports: (volumes) => new Connections({ volumes, log }),
+    createExports: (parts) => {
+      const access = new HostGrants(parts.pools);
+      return new ReactorExports({
+        nbd: new Connections(parts),
+        nvme: new NvmeServer({ ...parts, access, version: daemonVersion }),
+      });
+    },
   };
 });

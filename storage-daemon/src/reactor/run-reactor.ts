@@ -16,7 +16,16 @@ import { VolumeTable } from '../volume/volume-table.ts';
 /** What a reactor is made of. */
 export interface ReactorParts {
   readonly engine: StoreEngine;
-  readonly createExports: (volumes: VolumeTable) => ExportServer;
+  readonly createExports: (parts: ExportsParts) => ExportServer;
+}
+
+/** What exports are made from. */
+export interface ExportsParts {
+  readonly pools: OpenPools;
+  readonly volumes: VolumeTable;
+  readonly log: ReactorNotices['log'];
+  /** Monotonic milliseconds. */
+  readonly clockMs: () => number;
 }
 
 /** Serves calls that come through `port`, from now on. */
@@ -30,7 +39,7 @@ export function runReactor(
   const pools = new OpenPools(engine, environment);
   const clockMs = (): number => performance.now();
   const volumes = new VolumeTable({ nodes: pools.asNodeFinder(), clockMs });
-  const exports = createExports(volumes);
+  const exports = createExports({ pools, volumes, log: notices.log, clockMs });
   const shared = { pools, volumes, environment, notices };
   serveChannel(port, createOperations({ engine, exports }, shared), (error) => {
     // Out of the promise chain, so that it ends the thread whatever handlers there are.

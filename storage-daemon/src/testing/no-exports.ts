@@ -4,7 +4,11 @@ import type { ExportServer } from '../reactor/export-server.ts';
 /** Listens nowhere. */
 export const noExports: ExportServer = {
   connectionCount: 0,
+  nvmeAddresses: [],
   listen: async () => [],
-  close: async () => undefined,
+  listenForNvme: async () => [],
   fence: async () => undefined,
+  volumeResized: () => undefined,
+  accessChanged: () => undefined,
+  close: async () => undefined,
 };

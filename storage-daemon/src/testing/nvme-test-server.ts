@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { encodeAttributes } from '../reactor/control/object-attributes.ts';
 import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
-import type { HostGrant } from '../reactor/nvme/host-access.ts';
+import type { HostGrant } from '../reactor/host-access.ts';
 import { NvmeServer } from '../reactor/nvme/nvme-server.ts';
 import { formatSubsystemNqn } from '../reactor/nvme/volume-subsystems.ts';
 import { blockStoreEngine } from '../reactor/pools/block-store-engine.ts';
@@ -77,7 +78,15 @@ export class NvmeTestServer {
   async createVolume(name: string, sizeBytes: number, grant: HostGrant = {}): Promise<string> {
     const uuid = crypto.getRandomValues(new Uint8Array(16));
     const sizeBlocks = bytesToBlocks(sizeBytes);
-    await this.store.createVolume({ name, uuid, sizeBlocks, attributes: '{}' });
+    const attributes = encodeAttributes('Creating a volume', {
+      version: 1,
+      creation: { sizeBytes },
+      filesystem: { state: 'blank' },
+      labels: {},
+      limits: {},
+      reverts: [],
+    });
+    await this.store.createVolume({ name, uuid, sizeBlocks, attributes });
     this.grants.set(`${name} ${testHostNqn}`, grant);
     return formatSubsystemNqn(uuid);
   }

@@ -64,6 +64,7 @@ export class TestDaemon {
         name: 'test-daemon',
         listen: [{ kind: 'unix', path: join(stateFolder, 'daemon.sock') }],
         nbdListen: [],
+        nvmeListen: [],
         tokenFile: undefined,
         tlsCertificateFile: undefined,
         tlsKeyFile: undefined,

@@ -17,10 +17,10 @@ import { VolumeOperations } from './volume-operations.ts';
 /** Creates the table of operations that a reactor serves. */
 export function createOperations(
   { engine, exports }: { readonly engine: StoreEngine; readonly exports: ExportServer },
-  shared: Omit<ControlDependencies, 'spaceProgress'>,
+  shared: Omit<ControlDependencies, 'spaceProgress' | 'exports'>,
 ): OperationTable {
   const spaceProgress = new SpaceProgress(shared.environment, shared.notices);
-  const dependencies = { ...shared, spaceProgress };
+  const dependencies = { ...shared, spaceProgress, exports };
   const pools = new PoolOperations(engine, dependencies);
   const volumes = new VolumeOperations(dependencies);
   const snapshots = new SnapshotOperations(dependencies);
@@ -34,6 +34,7 @@ export function createOperations(
       shared.notices.log('info', 'I/O engine chosen', { ioEngine, reason: ioEngineReason });
       return { exports: await exports.listen(nbd), ioEngine, ioEngineReason };
     },
+    listenForNvme: ({ addresses }) => exports.listenForNvme(addresses),
     preparePool: (argument) => pools.prepare(argument),
     releasePool: (argument) => pools.release(argument),
     formatPool: (argument) => pools.format(argument),

@@ -98,7 +98,10 @@ export class VolumeOperations {
           { field: 'sizeBytes' },
         );
       }
-      if (sizeBlocks > summary.sizeBlocks) after = await store.resize(id, sizeBlocks);
+      if (sizeBlocks > summary.sizeBlocks) {
+        after = await store.resize(id, sizeBlocks);
+        this.#dependencies.exports.volumeResized(summary);
+      }
     }
     if (attributes !== summary.attributes) after = await store.setAttributes(summary, attributes);
     if (body.limits) this.#dependencies.volumes.setLimits(summary, body.limits);

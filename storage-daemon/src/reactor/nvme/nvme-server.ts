@@ -16,7 +16,7 @@ import { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type { NodeName } from '../../store/store-api.ts';
 import type { ReactorNotices } from '../channel.ts';
 import type { NvmeListenAddress } from '../messages.ts';
-import type { HostFence } from './host-access.ts';
+import type { HostFence } from '../host-access.ts';
 import { NvmeConnection } from './nvme-connection.ts';
 import { formatNvmeUri, listenForNvme, type NvmeListener } from './nvme-listener.ts';
 import {

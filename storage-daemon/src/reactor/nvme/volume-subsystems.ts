@@ -3,6 +3,7 @@
  * it. A volume that is not found may be in a pool that is not open now, so a host is told to try again as long as
  * there is such a pool: with a final "no", Linux would give its device up.
  */
+import { volumeNqnPrefix } from '@varve/contract/host';
 import { isProblemError } from '@varve/contract/problem';
 
 import { parseDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
@@ -18,7 +19,7 @@ import { VolumeTableError } from '../../volume/volume-table-error.ts';
 import type { VolumeTable } from '../../volume/volume-table.ts';
 import type { OpenPools } from '../pools/open-pools.ts';
 import { formatUuid } from '../uuid-text.ts';
-import type { HostAccess, HostGrant } from './host-access.ts';
+import type { HostAccess, HostGrant } from '../host-access.ts';
 
 /** What the subsystems are made from. */
 export interface VolumeSubsystemsDependencies {
@@ -27,11 +28,9 @@ export interface VolumeSubsystemsDependencies {
   readonly access: HostAccess;
 }
 
-const nqnPrefix = 'nqn.2026-11.dev.varve:volume:';
-
 /** The name of a volume's subsystem. It lasts as long as the volume, whatever becomes of its id. */
 export function formatSubsystemNqn(uuid: Uint8Array): string {
-  return nqnPrefix + formatUuid(uuid);
+  return volumeNqnPrefix + formatUuid(uuid);
 }
 
 /** Volumes as subsystems. */
@@ -48,7 +47,7 @@ export class VolumeSubsystems implements NvmeSubsystems {
     evicted: (reason: string) => void,
   ): NvmeAttachment | NvmeRefusal {
     const { access, volumes } = this.#dependencies;
-    if (!subsystemNqn.startsWith(nqnPrefix)) return 'unknown';
+    if (!subsystemNqn.startsWith(volumeNqnPrefix)) return 'unknown';
     const volume = this.#find(subsystemNqn);
     if (!volume) return this.#hasClosedPool() ? 'busy' : 'unknown';
     const grant = access.grantOf(volume.name, host.nqn);
