@@ -62,7 +62,8 @@ test('zeroed and deallocated blocks read as zeros and are given back', async () 
   const isZero = (from: number, to: number) =>
     content.subarray(from * blockBytes, to * blockBytes).every((byte) => byte === 0);
   expect([isZero(0, 96), isZero(96, 100), isZero(100, 128)]).toEqual([true, false, true]);
-  expect(whole - referenced()).toBe(64 + 32 + 28);
+  // Whole clusters; what is freed of a part of one may stay with it as slack.
+  expect(whole - referenced()).toBe(64 + 32 + 16);
 });
 
 test.each([{ hasNoSqFlow: false }, { hasNoSqFlow: true }])(
