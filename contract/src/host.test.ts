@@ -44,12 +44,21 @@ describe('hostNqnSchema', () => {
 });
 
 describe('putHostSchema', () => {
-  test.each([{}, { hostKey: key }, { hostKey: key, controllerKey: key }])('takes %#', (body) => {
+  test.each([
+    {},
+    { hostKey: key },
+    { hostKey: key, controllerKey: key },
+    { hostKey: key, hash: 'SHA-384', dhGroup: 'ffdhe4096' },
+  ])('takes %#', (body) => {
     expect(putHostSchema.parse(body)).toEqual(body);
   });
 
   test.each([
     [{ controllerKey: key }, 'controllerKey'],
+    [{ hash: 'SHA-256' }, 'hash'],
+    [{ dhGroup: 'null' }, 'dhGroup'],
+    [{ hostKey: key, hash: 'MD5' }, 'hash'],
+    [{ hostKey: key, dhGroup: 'ffdhe1024' }, 'dhGroup'],
     [{ hostKey: '' }, 'hostKey'],
     [{ hostKey: key.replace('DHHC-1', 'DHHC-2') }, 'hostKey'],
     [{ hostKey: key.replace(':00:', ':04:') }, 'hostKey'],

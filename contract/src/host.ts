@@ -36,7 +36,23 @@ const dhchapKeySchema = z
     'must be a key like DHHC-1:01:<base64>:, as "nvme gen-dhchap-key" prints it',
   );
 
-/** Grants access: all keys are given each time. Without keys the host's name is enough. */
+/** Hash functions of DH-HMAC-CHAP. */
+export const hostHashSchema = z.enum(['SHA-256', 'SHA-384', 'SHA-512']);
+
+/** Diffie-Hellman groups of DH-HMAC-CHAP; `null` is none. */
+export const hostDhGroupSchema = z.enum([
+  'null',
+  'ffdhe2048',
+  'ffdhe3072',
+  'ffdhe4096',
+  'ffdhe6144',
+  'ffdhe8192',
+]);
+
+/** What only goes with a key: without one there is nothing to prove. */
+const fieldsOfHostKey = ['controllerKey', 'hash', 'dhGroup'] as const;
+
+/** Grants access: all of it is given each time. Without keys the host's name is enough. */
 export const putHostSchema = z
   .strictObject({
     hostKey: dhchapKeySchema
@@ -45,10 +61,19 @@ export const putHostSchema = z
     controllerKey: dhchapKeySchema
       .optional()
       .meta({ description: 'By which the daemon proves itself to a host that asks for it.' }),
+    hash: hostHashSchema.optional().meta({
+      description: 'The hash function that must be used; by default the strongest that is offered.',
+    }),
+    dhGroup: hostDhGroupSchema.optional().meta({
+      description:
+        'The group that must be used; by default the smallest that is offered, and none only if none is.',
+    }),
   })
-  .refine((body) => body.controllerKey === undefined || body.hostKey !== undefined, {
-    path: ['controllerKey'],
-    message: 'must not be given without hostKey: only a host that proves itself may ask for proof',
+  .superRefine((body, context) => {
+    const field = fieldsOfHostKey.find((each) => body[each] !== undefined);
+    if (field === undefined || body.hostKey !== undefined) return;
+    const message = 'must not be given without hostKey: there is nothing to prove';
+    context.addIssue({ code: 'custom', path: [field], message });
   })
   .meta({ id: 'PutHost' });
 
@@ -70,6 +95,8 @@ export const hostSchema = z
     hostKey: keyViewSchema.optional(),
     /** There if the daemon can prove itself. */
     controllerKey: keyViewSchema.optional(),
+    hash: hostHashSchema.optional(),
+    dhGroup: hostDhGroupSchema.optional(),
     /** The subsystem to connect to. */
     subsystemNqn: z.string(),
   })

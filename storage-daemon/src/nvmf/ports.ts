@@ -2,6 +2,7 @@
  * What the NVMe/TCP core asks of the world: volumes, who may attach them, and the connections' owner. Nothing here
  * knows a socket, a store or a clock.
  */
+import type { DhchapGroupId, DhchapHashId } from './auth/dhchap-parameters.ts';
 import type { DhchapSecret } from './auth/dhchap-secret.ts';
 
 /** Why a request failed; `message` is for people. */
@@ -53,6 +54,9 @@ export interface NvmeSecrets {
   readonly host: DhchapSecret;
   /** With which the controller proves itself to a host that asks. */
   readonly controller: DhchapSecret | undefined;
+  /** What may be chosen of what a host offers, the best first; undefined: all that we know. */
+  readonly hashes?: readonly DhchapHashId[] | undefined;
+  readonly groups?: readonly DhchapGroupId[] | undefined;
 }
 
 /**

@@ -6,12 +6,18 @@
  * says so; `fence` ends what the host still has; then the revoke answers.
  */
 
+import type { DhchapGroupId, DhchapHashId } from '../../nvmf/auth/dhchap-parameters.ts';
+
 /** What a host that may attach a volume must prove. */
 export interface HostGrant {
   /** The secret (`DHHC-1:...`) that the host must prove to know; without it, the host's name is enough. */
   readonly secret?: string;
   /** The secret with which the controller proves itself to a host that asks for it. */
   readonly controllerSecret?: string;
+  /** The hash function that must be used; absent: the best that is offered. */
+  readonly hash?: DhchapHashId;
+  /** The Diffie-Hellman group that must be used; absent: the best that is offered. */
+  readonly group?: DhchapGroupId;
 }
 
 /** The grants. */

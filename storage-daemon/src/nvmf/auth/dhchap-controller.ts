@@ -51,9 +51,9 @@ export interface DhchapControllerOptions {
   /** By which the controller proves itself to a host that asks; one that asks in vain is refused. */
   readonly controllerSecret?: DhchapSecret | undefined;
   /** Hash functions that may be chosen, the best first. */
-  readonly hashes?: readonly DhchapHashId[];
+  readonly hashes?: readonly DhchapHashId[] | undefined;
   /** Groups that may be chosen, the best first. */
-  readonly groups?: readonly DhchapGroupId[];
+  readonly groups?: readonly DhchapGroupId[] | undefined;
 }
 
 /** Where an exchange stands. `failed` is final. */

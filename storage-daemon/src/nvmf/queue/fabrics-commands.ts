@@ -207,6 +207,8 @@ export class FabricsCommands {
         subsystemNqn: controller.identity.subsystemNqn,
         hostSecret: secrets.host,
         controllerSecret: secrets.controller,
+        hashes: secrets.hashes,
+        groups: secrets.groups,
       });
     }
     controller.addQueue(queueId, this.#dependencies.queue);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import type { PutHost } from '@varve/contract/host';
 
+import { DhchapGroup, DhchapHash } from '../../nvmf/auth/dhchap-parameters.ts';
 import { TestControl } from '../../testing/test-control.ts';
 import { HostGrants } from '../host-grants.ts';
 
@@ -58,6 +59,17 @@ describe('putHost', () => {
       control.events,
     ];
     expect(JSON.stringify(views)).not.toContain('ia6z');
+  });
+
+  test('demands a hash function and a group, where that is said', async () => {
+    const choices = { hash: 'SHA-384', dhGroup: 'ffdhe4096' } as const;
+    const { object } = await putHost(hostA, { hostKey: plainKey, ...choices });
+    expect(object).toMatchObject(choices);
+    expect(grants.grantOf('a', hostA)).toEqual({
+      secret: plainKey,
+      hash: DhchapHash.SHA_384,
+      group: DhchapGroup.FFDHE_4096,
+    });
   });
 
   test('replaces all keys: what is not given is gone', async () => {

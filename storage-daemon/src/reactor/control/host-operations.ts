@@ -25,6 +25,8 @@ import { formatUuid } from '../uuid-text.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { decodeVolumeAttributes, encodeAttributes, type StoredHost } from './object-attributes.ts';
 
+const keyFields = ['hostKey', 'controllerKey'] as const;
+
 /** Calls on grants. */
 export class HostOperations {
   readonly #exports: ExportServer;
@@ -38,7 +40,7 @@ export class HostOperations {
   async put({ id, hostNqn, body }: ArgumentOf<'putHost'>): Promise<Creation<Host>> {
     const action = `Granting host "${hostNqn}" access to volume "${id}"`;
     const found = this.#require(id, action);
-    for (const field of ['hostKey', 'controllerKey'] as const) checkKey(action, field, body[field]);
+    for (const field of keyFields) checkKey(action, field, body[field]);
     const before = hostsOf(found.summary);
     const other = before.find(({ nqn }) => nqn !== hostNqn);
     if (other !== undefined) {
@@ -122,21 +124,26 @@ function volumeName(id: string): NodeName {
   return { kind: 'volume', name: id };
 }
 
-function storedHost(nqn: string, { hostKey, controllerKey }: PutHost): StoredHost {
+function storedHost(nqn: string, body: PutHost): StoredHost {
+  const { hostKey, controllerKey, hash, dhGroup } = body;
   return {
     nqn,
     ...(hostKey !== undefined && { hostKey }),
     ...(controllerKey !== undefined && { controllerKey }),
+    ...(hash !== undefined && { hash }),
+    ...(dhGroup !== undefined && { dhGroup }),
   };
 }
 
-function viewHost({ summary }: FoundNode, { nqn, hostKey, controllerKey }: StoredHost): Host {
+function viewHost({ summary }: FoundNode, host: StoredHost): Host {
+  const { nqn, hostKey, controllerKey, ...choices } = host;
   return {
     hostNqn: nqn,
     ...(hostKey !== undefined && { hostKey: { transformation: transformationOf(hostKey) } }),
     ...(controllerKey !== undefined && {
       controllerKey: { transformation: transformationOf(controllerKey) },
     }),
+    ...choices,
     subsystemNqn: volumeNqnPrefix + formatUuid(summary.uuid),
   };
 }
@@ -147,7 +154,11 @@ function transformationOf(key: string): HostKeyTransformation {
 }
 
 /** No part of a key may show in a message. */
-function checkKey(action: string, field: keyof PutHost, key: string | undefined): void {
+function checkKey(
+  action: string,
+  field: (typeof keyFields)[number],
+  key: string | undefined,
+): void {
   if (key === undefined) return;
   try {
     parseDhchapSecret(key);

@@ -6,6 +6,7 @@
  */
 import { assert } from '@varve/common/assert';
 import type { Filesystem } from '@varve/contract/filesystem';
+import type { PutHost } from '@varve/contract/host';
 import type { Labels } from '@varve/contract/identifier';
 import { ProblemError } from '@varve/contract/problem';
 import type { Limits, VolumeSource } from '@varve/contract/volume';
@@ -40,6 +41,9 @@ export interface StoredHost {
   readonly nqn: string;
   readonly hostKey?: string;
   readonly controllerKey?: string;
+  /** What must be used; absent: what the daemon likes best of what the host offers. */
+  readonly hash?: NonNullable<PutHost['hash']>;
+  readonly dhGroup?: NonNullable<PutHost['dhGroup']>;
 }
 
 /** Attributes of a snapshot. */

@@ -92,10 +92,13 @@ export class VolumeSubsystems implements NvmeSubsystems {
 }
 
 /** Secrets were checked when they were given. */
-function readSecrets({ secret, controllerSecret }: HostGrant): NvmeSecrets | undefined {
+function readSecrets(grant: HostGrant): NvmeSecrets | undefined {
+  const { secret, controllerSecret, hash, group } = grant;
   if (secret === undefined) return undefined;
   return {
     host: parseDhchapSecret(secret),
     controller: controllerSecret === undefined ? undefined : parseDhchapSecret(controllerSecret),
+    hashes: hash === undefined ? undefined : [hash],
+    groups: group === undefined ? undefined : [group],
   };
 }
