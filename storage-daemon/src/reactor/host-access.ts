@@ -6,7 +6,7 @@
  * says so; `fence` ends what the host still has; then the revoke answers.
  */
 
-import type { DhchapGroupId, DhchapHashId } from '../../nvmf/auth/dhchap-parameters.ts';
+import type { DhchapGroupId, DhchapHashId } from '../nvmf/auth/dhchap-parameters.ts';
 
 /** What a host that may attach a volume must prove. */
 export interface HostGrant {

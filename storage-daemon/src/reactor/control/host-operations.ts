@@ -84,8 +84,19 @@ export class HostOperations {
       await this.#store(action, found, after);
       this.#tell(found, `Host ${hostNqn} may no longer attach it.`);
     }
-    await this.#exports.fence(id, hostNqn);
+    await this.#fence(found, hostNqn);
     return undefined;
+  }
+
+  /** What the host has sent already is done at once, not at the volume's rate: the next host waits for it. */
+  async #fence({ summary }: FoundNode, hostNqn: string): Promise<void> {
+    const { volumes } = this.#dependencies;
+    volumes.setLimits(summary, {});
+    try {
+      await this.#exports.fence(summary.name, hostNqn);
+    } finally {
+      volumes.setLimits(summary, decodeVolumeAttributes(summary.attributes).limits);
+    }
   }
 
   #require(id: string, action: string): FoundNode {
