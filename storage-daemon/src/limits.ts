@@ -122,6 +122,9 @@ export const nbdInputBytes = 128 * 1024;
 /** Memory of a connection that replies are gathered in: a little more than 32 reads of 4 KiB, for one call. */
 export const nbdOutputBatchBytes = 160 * 1024;
 
+/** Connections that a reactor with a ring has memory for from the start, and so many more each time (5 MiB). */
+export const nbdRingConnections = 16;
+
 /**
  * Data of a read that is copied behind its head; longer data is sent from where it lies. Copying is cheaper than
  * another piece of a system call up to about here.
@@ -136,12 +139,12 @@ export const nbdDirectPayloadBytesMin = 32 * 1024;
 
 /**
  * Buffers of NBD requests that a reactor keeps, by size: the usual block sizes of file systems and copy tools at
- * their usual queue depths. More requests, or longer ones, use memory of the moment.
+ * their usual queue depths (24 MiB). More requests, or longer ones, use memory of the moment.
  */
 export const nbdBufferClasses = [
-  { sizeBytes: 4096, countMax: 2048 },
-  { sizeBytes: 64 * 1024, countMax: 128 },
-  { sizeBytes: 256 * 1024, countMax: 96 },
+  { sizeBytes: 4096, countMax: 1024 },
+  { sizeBytes: 64 * 1024, countMax: 64 },
+  { sizeBytes: 256 * 1024, countMax: 64 },
 ] as const;
 
 /**

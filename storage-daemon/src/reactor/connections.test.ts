@@ -3,7 +3,7 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
 import {
   nbdBytesInFlightMax,
@@ -20,7 +20,7 @@ import {
   packOption,
   packRequest,
 } from '../testing/nbd-messages.ts';
-import { NbdTestServer } from '../testing/nbd-test-server.ts';
+import { NbdTestServer, testTransports, type TestTransport } from '../testing/nbd-test-server.ts';
 import { Connections } from './connections.ts';
 
 const command = { read: 0, write: 1, disconnect: 2, flush: 3 };
@@ -30,8 +30,10 @@ const ESHUTDOWN = 108;
 let server: NbdTestServer;
 let sockets: Socket[];
 
+let transport: TestTransport = 'node';
+
 beforeEach(async () => {
-  server = await NbdTestServer.start();
+  server = await NbdTestServer.start(transport);
   sockets = [];
 });
 
@@ -104,179 +106,188 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise(setImmediate);
 }
 
-describe('Connections', () => {
-  test("several connections of one export see each other's writes", async () => {
-    const node = await server.createVolume('v', 1024 * 1024);
-    const [a, b] = await Promise.all([RawClient.opened('volume/v'), RawClient.opened('volume/v')]);
-    expect(server.volumes.openCount(node)).toBe(2);
-    expect(server.connections.connectionCount).toBe(2);
-    a.send({ command: command.write, offset: 5 }, Buffer.from('abc'));
-    expect(await a.reply()).toBe(0);
-    b.send({ command: command.flush });
-    expect(await b.reply()).toBe(0);
-    a.send({ command: command.disconnect });
-    expect(await a.reply()).toBeUndefined();
-    a.socket.end();
-    await until(() => server.connections.connectionCount === 1);
-    expect(server.volumes.openCount(node)).toBe(1);
+describe.each(testTransports)('by %s', (each) => {
+  beforeAll(() => {
+    transport = each;
   });
 
-  test('a volume that grows takes I/O beyond its old end at once', async () => {
-    await server.createVolume('v', 1024 * 1024);
-    const client = await RawClient.opened('volume/v');
-    const beyond = { command: command.write, offset: 1024 * 1024 };
-    client.send(beyond, Buffer.alloc(4096, 1));
-    expect(await client.reply()).toBe(ENOSPC);
-    await server.store.resize('v', 512);
-    client.send(beyond, Buffer.alloc(4096, 1));
-    expect(await client.reply()).toBe(0);
-  });
+  describe('Connections', () => {
+    test("several connections of one export see each other's writes", async () => {
+      const node = await server.createVolume('v', 1024 * 1024);
+      const [a, b] = await Promise.all([
+        RawClient.opened('volume/v'),
+        RawClient.opened('volume/v'),
+      ]);
+      expect(server.volumes.openCount(node)).toBe(2);
+      expect(server.connections.connectionCount).toBe(2);
+      a.send({ command: command.write, offset: 5 }, Buffer.from('abc'));
+      expect(await a.reply()).toBe(0);
+      b.send({ command: command.flush });
+      expect(await b.reply()).toBe(0);
+      a.send({ command: command.disconnect });
+      expect(await a.reply()).toBeUndefined();
+      a.socket.end();
+      await until(() => server.connections.connectionCount === 1);
+      expect(server.volumes.openCount(node)).toBe(1);
+    });
 
-  test('a client that stops sending still gets all answers', async () => {
-    await server.createVolume('v', 1024 * 1024);
-    const client = await RawClient.opened('volume/v');
-    for (let index = 0; index < 20; index++) {
-      client.send({ command: command.write, offset: index }, Buffer.of(index));
-    }
-    client.socket.end();
-    for (let index = 0; index < 20; index++) expect(await client.reply()).toBe(0);
-    expect(await client.reply()).toBeUndefined();
-    await until(() => server.connections.connectionCount === 0);
-  });
+    test('a volume that grows takes I/O beyond its old end at once', async () => {
+      await server.createVolume('v', 1024 * 1024);
+      const client = await RawClient.opened('volume/v');
+      const beyond = { command: command.write, offset: 1024 * 1024 };
+      client.send(beyond, Buffer.alloc(4096, 1));
+      expect(await client.reply()).toBe(ENOSPC);
+      await server.store.resize('v', 512);
+      client.send(beyond, Buffer.alloc(4096, 1));
+      expect(await client.reply()).toBe(0);
+    });
 
-  test('a client that reads nothing stops the server from working for it, and gets everything later', async () => {
-    await server.createVolume('v', nbdPayloadBytesMax);
-    const client = await RawClient.opened('volume/v');
-    const length = 1024 * 1024;
-    const count = 64;
-    for (let index = 0; index < count; index++) client.send({ command: command.read, length });
-    const readBytes = () => server.volumes.statistics('volume').read().read.bytes;
-    // The count stands still once the socket is full.
-    let before = -1;
-    while (readBytes() !== before || before < length) {
-      before = readBytes();
-      for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
-    }
-    const kernelBytes = 8 * 1024 * 1024;
-    expect(before).toBeLessThan(nbdBytesInFlightMax + nbdOutputBytesMax + length + kernelBytes);
-    for (let index = 0; index < count; index++) expect(await client.reply(length)).toBe(0);
-    expect(readBytes()).toBe(count * length);
-  });
+    test('a client that stops sending still gets all answers', async () => {
+      await server.createVolume('v', 1024 * 1024);
+      const client = await RawClient.opened('volume/v');
+      for (let index = 0; index < 20; index++) {
+        client.send({ command: command.write, offset: index }, Buffer.of(index));
+      }
+      client.socket.end();
+      for (let index = 0; index < 20; index++) expect(await client.reply()).toBe(0);
+      expect(await client.reply()).toBeUndefined();
+      await until(() => server.connections.connectionCount === 0);
+    });
 
-  test('requests under way are answered when the volume is taken away, later ones are not', async () => {
-    const node = await server.createVolume('v', 1024 * 1024);
-    const client = await RawClient.opened('volume/v');
-    client.send({ command: command.write }, Buffer.alloc(4096));
-    expect(await client.reply()).toBe(0);
-    const options = { reason: 'it is being reverted', evictUsers: true };
-    const reservation = await server.volumes.reserve(node, options);
-    client.send({ command: command.flush });
-    expect([undefined, ESHUTDOWN]).toContain(await client.reply());
-    await server.store.deleteNode(node);
-    reservation.release();
-    await expect(RawClient.opened('volume/v')).rejects.toThrow(
-      'There is no export "volume/v"; names are volume/<id> and snapshot/<id>',
-    );
-  });
+    test('a client that reads nothing stops the server from working for it, and gets everything later', async () => {
+      await server.createVolume('v', nbdPayloadBytesMax);
+      const client = await RawClient.opened('volume/v');
+      const length = 1024 * 1024;
+      const count = 64;
+      for (let index = 0; index < count; index++) client.send({ command: command.read, length });
+      const readBytes = () => server.volumes.statistics('volume').read().read.bytes;
+      // The count stands still once the socket is full.
+      let before = -1;
+      while (readBytes() !== before || before < length) {
+        before = readBytes();
+        for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+      }
+      const kernelBytes = 8 * 1024 * 1024;
+      expect(before).toBeLessThan(nbdBytesInFlightMax + nbdOutputBytesMax + length + kernelBytes);
+      for (let index = 0; index < count; index++) expect(await client.reply(length)).toBe(0);
+      expect(readBytes()).toBe(count * length);
+    });
 
-  test('an export that is reserved, unnamed or not there is refused with a sentence', async () => {
-    const node = await server.createVolume('v', 1024 * 1024);
-    const options = { reason: 'it is being deleted', evictUsers: false };
-    const reservation = await server.volumes.reserve(node, options);
-    await expect(RawClient.opened('volume/v')).rejects.toThrow(
-      'Open volume/v: it is being deleted',
-    );
-    reservation.release();
-    await expect(RawClient.opened('')).rejects.toThrow(/There is no default export/);
-    await expect(RawClient.opened('snapshot/v')).rejects.toThrow(
-      /There is no export "snapshot\/v"/,
-    );
-    await expect(RawClient.opened('volume/../v')).rejects.toThrow(/There is no export/);
-  });
+    test('requests under way are answered when the volume is taken away, later ones are not', async () => {
+      const node = await server.createVolume('v', 1024 * 1024);
+      const client = await RawClient.opened('volume/v');
+      client.send({ command: command.write }, Buffer.alloc(4096));
+      expect(await client.reply()).toBe(0);
+      const options = { reason: 'it is being reverted', evictUsers: true };
+      const reservation = await server.volumes.reserve(node, options);
+      client.send({ command: command.flush });
+      expect([undefined, ESHUTDOWN]).toContain(await client.reply());
+      await server.store.deleteNode(node);
+      reservation.release();
+      await expect(RawClient.opened('volume/v')).rejects.toThrow(
+        'There is no export "volume/v"; names are volume/<id> and snapshot/<id>',
+      );
+    });
 
-  test('close answers what was sent, ends connections in every phase, and removes the socket', async () => {
-    await server.createVolume('v', 1024 * 1024);
-    const greeted = new RawClient();
-    const client = await RawClient.opened('volume/v');
-    client.send({ command: command.write }, Buffer.alloc(100_000, 1));
-    await until(() => server.volumes.statistics('volume').read().write.count === 1);
-    const closed = server.connections.close();
-    expect(await client.reply()).toBe(0);
-    expect(await client.reply()).toBeUndefined();
-    client.socket.end();
-    greeted.socket.end();
-    await closed;
-    expect(existsSync(server.socketPath)).toBe(false);
-    await server.connections.close();
-  });
+    test('an export that is reserved, unnamed or not there is refused with a sentence', async () => {
+      const node = await server.createVolume('v', 1024 * 1024);
+      const options = { reason: 'it is being deleted', evictUsers: false };
+      const reservation = await server.volumes.reserve(node, options);
+      await expect(RawClient.opened('volume/v')).rejects.toThrow(
+        'Open volume/v: it is being deleted',
+      );
+      reservation.release();
+      await expect(RawClient.opened('')).rejects.toThrow(/There is no default export/);
+      await expect(RawClient.opened('snapshot/v')).rejects.toThrow(
+        /There is no export "snapshot\/v"/,
+      );
+      await expect(RawClient.opened('volume/../v')).rejects.toThrow(/There is no export/);
+    });
 
-  test('a violation ends the connection and says so in the log', async () => {
-    await server.createVolume('v', 1024 * 1024);
-    const client = await RawClient.opened('volume/v');
-    client.socket.write(Buffer.alloc(28));
-    expect(await client.reply()).toBeUndefined();
-    await until(() => server.connections.connectionCount === 0);
-    expect(server.logs).toEqual(['NBD client broke the protocol, disconnecting']);
-  });
-});
+    test('close answers what was sent, ends connections in every phase, and removes the socket', async () => {
+      await server.createVolume('v', 1024 * 1024);
+      const greeted = new RawClient();
+      const client = await RawClient.opened('volume/v');
+      client.send({ command: command.write }, Buffer.alloc(100_000, 1));
+      await until(() => server.volumes.statistics('volume').read().write.count === 1);
+      const closed = server.connections.close();
+      expect(await client.reply()).toBe(0);
+      expect(await client.reply()).toBeUndefined();
+      client.socket.end();
+      greeted.socket.end();
+      await closed;
+      expect(existsSync(server.socketPath)).toBe(false);
+      await server.connections.close();
+    });
 
-describe('Connections, time and number', () => {
-  beforeEach(() => {
-    jest.useFakeTimers({
-      doNotFake: ['setImmediate', 'nextTick', 'performance', 'queueMicrotask'],
+    test('a violation ends the connection and says so in the log', async () => {
+      await server.createVolume('v', 1024 * 1024);
+      const client = await RawClient.opened('volume/v');
+      client.socket.write(Buffer.alloc(28));
+      expect(await client.reply()).toBeUndefined();
+      await until(() => server.connections.connectionCount === 0);
+      expect(server.logs).toEqual(['NBD client broke the protocol, disconnecting']);
     });
   });
 
-  afterEach(() => {
-    jest.useRealTimers();
-  });
-
-  test('a client that opens no export in time is disconnected, one that did stays', async () => {
-    await server.createVolume('v', 1024 * 1024);
-    const idle = new RawClient();
-    const client = await RawClient.opened('volume/v');
-    await until(() => server.connections.connectionCount === 2);
-    jest.advanceTimersByTime(nbdHandshakeTimeoutMs);
-    await until(() => server.connections.connectionCount === 1);
-    idle.socket.resume();
-    await once(idle.socket, 'end');
-    client.send({ command: command.flush });
-    expect(await client.reply()).toBe(0);
-    expect(server.logs).toEqual(['NBD client opened no export in time, disconnecting']);
-  });
-
-  test('a client that takes nothing for too long is disconnected', async () => {
-    await server.createVolume('v', nbdPayloadBytesMax);
-    const idle = await RawClient.opened('volume/v');
-    const client = await RawClient.opened('volume/v');
-    for (let index = 0; index < 3; index++) {
-      client.send({ command: command.read, length: nbdPayloadBytesMax });
-    }
-    await until(() => {
-      jest.advanceTimersByTime(nbdOutputStallTimeoutMs);
-      return server.connections.connectionCount < 2;
+  describe('Connections, time and number', () => {
+    beforeEach(() => {
+      jest.useFakeTimers({
+        doNotFake: ['setImmediate', 'nextTick', 'performance', 'queueMicrotask'],
+      });
     });
-    expect(server.logs).toEqual(['NBD client takes no replies, disconnecting']);
-    idle.send({ command: command.flush });
-    expect(await idle.reply()).toBe(0);
-  });
 
-  test('connections beyond the bound are refused until one ends', async () => {
-    const clients: RawClient[] = [];
-    while (clients.length < nbdConnectionsMax) {
-      clients.push(new RawClient());
-      // One after the other: a burst beyond the backlog is refused by the kernel already.
-      await until(() => server.connections.connectionCount === clients.length);
-    }
-    const refused = new RawClient();
-    refused.socket.resume();
-    await once(refused.socket, 'end');
-    expect(server.connections.connectionCount).toBe(nbdConnectionsMax);
-    expect(server.logs).toEqual(['NBD connections refused']);
-    clients[0]!.socket.destroy();
-    await until(() => server.connections.connectionCount === nbdConnectionsMax - 1);
-    await server.createVolume('v', 4096);
-    await RawClient.opened('volume/v');
+    afterEach(() => {
+      jest.useRealTimers();
+    });
+
+    test('a client that opens no export in time is disconnected, one that did stays', async () => {
+      await server.createVolume('v', 1024 * 1024);
+      const idle = new RawClient();
+      const client = await RawClient.opened('volume/v');
+      await until(() => server.connections.connectionCount === 2);
+      jest.advanceTimersByTime(nbdHandshakeTimeoutMs);
+      await until(() => server.connections.connectionCount === 1);
+      idle.socket.resume();
+      await once(idle.socket, 'end');
+      client.send({ command: command.flush });
+      expect(await client.reply()).toBe(0);
+      expect(server.logs).toEqual(['NBD client opened no export in time, disconnecting']);
+    });
+
+    test('a client that takes nothing for too long is disconnected', async () => {
+      await server.createVolume('v', nbdPayloadBytesMax);
+      const idle = await RawClient.opened('volume/v');
+      const client = await RawClient.opened('volume/v');
+      for (let index = 0; index < 3; index++) {
+        client.send({ command: command.read, length: nbdPayloadBytesMax });
+      }
+      await until(() => {
+        jest.advanceTimersByTime(nbdOutputStallTimeoutMs);
+        return server.connections.connectionCount < 2;
+      });
+      expect(server.logs).toEqual(['NBD client takes no replies, disconnecting']);
+      idle.send({ command: command.flush });
+      expect(await idle.reply()).toBe(0);
+    });
+
+    test('connections beyond the bound are refused until one ends', async () => {
+      const clients: RawClient[] = [];
+      while (clients.length < nbdConnectionsMax) {
+        clients.push(new RawClient());
+        // One after the other: a burst beyond the backlog is refused by the kernel already.
+        await until(() => server.connections.connectionCount === clients.length);
+      }
+      const refused = new RawClient();
+      refused.socket.resume();
+      await once(refused.socket, 'end');
+      expect(server.connections.connectionCount).toBe(nbdConnectionsMax);
+      expect(server.logs).toEqual(['NBD connections refused']);
+      clients[0]!.socket.destroy();
+      await until(() => server.connections.connectionCount === nbdConnectionsMax - 1);
+      await server.createVolume('v', 4096);
+      await RawClient.opened('volume/v');
+    });
   });
 });
 

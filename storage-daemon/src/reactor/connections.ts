@@ -12,13 +12,15 @@ import type { ReactorNotices } from './channel.ts';
 import type { NbdListenAddress } from './messages.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { listenForNbd, type NbdListener } from './nbd-listener.ts';
-import { createHeapMemory } from './nbd-memory.ts';
-import { NetSocket } from './sockets/net-socket.ts';
+import { createTransport, type NbdTransport } from './nbd-transport.ts';
+import type { IoRing } from '../uring/io-ring.ts';
 
 /** What the connections need. */
 export interface ConnectionsDependencies {
   readonly volumes: VolumeTable;
   readonly log: ReactorNotices['log'];
+  /** Undefined: Node's own sockets serve. */
+  readonly ioRing?: IoRing | undefined;
 }
 
 /** The NBD connections of one reactor. */
@@ -26,12 +28,13 @@ export class Connections {
   readonly #log: ReactorNotices['log'];
   readonly #volumes: VolumeTable;
   readonly #connections = new Set<NbdConnection>();
-  readonly #memory = createHeapMemory();
+  readonly #transport: NbdTransport;
   readonly #listeners: NbdListener[] = [];
   #isFull = false;
   #closed: Promise<void> | undefined;
 
-  constructor({ volumes, log }: ConnectionsDependencies) {
+  constructor({ volumes, log, ioRing }: ConnectionsDependencies) {
+    this.#transport = createTransport(ioRing);
     this.#log = log;
     this.#volumes = volumes;
   }
@@ -65,8 +68,8 @@ export class Connections {
       return;
     }
     const connection = new NbdConnection({
-      socket: new NetSocket(socket),
-      memory: this.#memory,
+      ...this.#transport.adopt(socket),
+      memory: this.#transport.memory,
       volumes: this.#volumes,
       log: this.#log,
     });

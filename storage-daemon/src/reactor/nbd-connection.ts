@@ -19,6 +19,8 @@ import type { SocketOwner, StreamSocket } from './sockets/stream-socket.ts';
 export interface NbdConnectionDependencies {
   readonly socket: StreamSocket;
   readonly memory: NbdMemory;
+  /** Given back to `memory` at the end. */
+  readonly ownMemory: ConnectionMemory;
   readonly volumes: VolumeTable;
   readonly log: ReactorNotices['log'];
 }
@@ -48,19 +50,19 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
   #resolveEnded!: () => void;
   #resolveSocketClosed!: () => void;
 
-  constructor({ socket, memory, volumes, log }: NbdConnectionDependencies) {
+  constructor({ socket, memory, ownMemory, volumes, log }: NbdConnectionDependencies) {
     this.#socket = socket;
     this.#log = log;
     this.#memory = memory;
-    const { input, output } = (this.#ownMemory = memory.acquire());
-    this.#batch = new OutputBatch(output);
+    this.#ownMemory = ownMemory;
+    this.#batch = new OutputBatch(ownMemory.output);
     this.#exports = new NodeExports(this, volumes);
     this.#session = new NbdSession({
       exports: this.#exports,
       openedVolume: () => this.#exports.opened,
       actions: this,
       buffers: memory.buffers,
-      inputBytes: input,
+      inputBytes: ownMemory.input,
     });
     this.#handshakeTimer = setTimeout(() => this.#checkHandshake(), nbdHandshakeTimeoutMs);
     this.closed = this.#waitForEnd(

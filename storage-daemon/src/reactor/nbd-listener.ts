@@ -34,7 +34,12 @@ export async function listenForNbd(
   address: NbdListenAddress,
   accept: (socket: Socket) => void,
 ): Promise<NbdListener> {
-  const options = { allowHalfOpen: true, highWaterMark: nbdOutputBytesMax };
+  // Paused: whoever takes a socket over decides what reads from it.
+  const options = {
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    highWaterMark: nbdOutputBytesMax,
+  };
   const server = createServer(options, accept);
   if (address.kind === 'unix') {
     await prepareSocketPath(address.path);

@@ -3,23 +3,48 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type FileDevice, openFileDevice } from '../device/file-device.ts';
+import type { BlockDevice } from '../device/block-device.ts';
+import { openFileDevice } from '../device/file-device.ts';
+import { openUringDevice } from '../device/uring-device.ts';
 import { Connections } from '../reactor/connections.ts';
 import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
 import { formatStore } from '../store/format-store.ts';
 import { openStore } from '../store/open-store.ts';
 import type { NodeName, Store } from '../store/store-api.ts';
 import { bytesToBlocks } from '../units.ts';
+import { type IoRing, openIoRing } from '../uring/io-ring.ts';
+import { RingRefusedError } from '../uring/ring-refused-error.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
 
 const poolBytes = 4 * 1024 ** 3;
 
+/** What moves bytes: Node's own sockets and files, or a ring. */
+export type TestTransport = 'node' | 'io_uring';
+
+/** Those that this machine permits. */
+export const testTransports: readonly TestTransport[] = isRingPermitted()
+  ? ['node', 'io_uring']
+  : ['node'];
+
+function isRingPermitted(): boolean {
+  try {
+    openIoRing().loop.close();
+    return true;
+  } catch (error) {
+    if (error instanceof RingRefusedError) return false;
+    throw error;
+  }
+}
+
 /** The store that tests of exports run on: the one place to exchange it. */
-async function openTestStore(folder: string): Promise<{ store: Store; device: FileDevice }> {
+async function openTestStore(
+  folder: string,
+  ioRing: IoRing | undefined,
+): Promise<{ store: Store; device: BlockDevice }> {
   const path = join(folder, 'pool');
   writeFileSync(path, '');
   truncateSync(path, poolBytes);
-  const device = openFileDevice(path);
+  const device = ioRing ? openUringDevice(path, ioRing) : openFileDevice(path);
   const environment = createReactorEnvironment({ event: () => {}, log: () => {} });
   const dependencies = { devices: [device], environment };
   const poolUuid = environment.randomUuid();
@@ -42,9 +67,13 @@ export class NbdTestServer {
   readonly logs: string[];
   /** Where it listens on loopback. */
   readonly tcpUri: string;
-  readonly #device: FileDevice;
+  readonly #device: BlockDevice;
+  readonly #ioRing: IoRing | undefined;
 
-  private constructor(fields: ServerParts, device: FileDevice) {
+  private constructor(
+    fields: ServerParts,
+    { device, ioRing }: { device: BlockDevice; ioRing: IoRing | undefined },
+  ) {
     this.store = fields.store;
     this.volumes = fields.volumes;
     this.connections = fields.connections;
@@ -52,11 +81,13 @@ export class NbdTestServer {
     this.logs = fields.logs;
     this.tcpUri = fields.tcpUri;
     this.#device = device;
+    this.#ioRing = ioRing;
   }
 
-  static async start(): Promise<NbdTestServer> {
+  static async start(transport: TestTransport = 'node'): Promise<NbdTestServer> {
     const folder = mkdtempSync(join(tmpdir(), 'varve-nbd-'));
-    const { store, device } = await openTestStore(folder);
+    const ioRing = transport === 'io_uring' ? openIoRing() : undefined;
+    const { store, device } = await openTestStore(folder, ioRing);
     const logs: string[] = [];
     const volumes = new VolumeTable({
       clockMs: () => performance.now(),
@@ -69,14 +100,14 @@ export class NbdTestServer {
       },
     });
     const log = (_level: string, message: string) => void logs.push(message);
-    const connections = new Connections({ volumes, log });
+    const connections = new Connections({ volumes, log, ioRing });
     const addresses = await connections.listen([
       { kind: 'unix', path: join(folder, 'nbd.sock') },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
     ]);
     return new NbdTestServer(
       { store, volumes, connections, folder, logs, tcpUri: addresses[1]!.uri },
-      device,
+      { device, ioRing },
     );
   }
 
@@ -115,6 +146,7 @@ export class NbdTestServer {
     await this.volumes.closeAll('the test is over');
     await this.store.close();
     await this.#device.close();
+    this.#ioRing?.loop.close();
     rmSync(this.folder, { recursive: true });
   }
 }

@@ -24,6 +24,7 @@ export const opcode = {
   write: 23,
   send: 26,
   receive: 27,
+  shutdown: 34,
 } as const;
 
 /** `IORING_SETUP_*` */

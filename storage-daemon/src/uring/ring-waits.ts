@@ -3,6 +3,9 @@ import type { Arena } from './arena.ts';
 import { cancelFlag, opcode } from './kernel-abi.ts';
 import type { OperationType, Ring } from './ring.ts';
 
+/** `how` of shutdown(2). */
+const shutdownWrites = 1;
+
 /** Bytes that `writeTimeout` fills. */
 export const timeoutBytes = 16;
 
@@ -60,4 +63,14 @@ export function cancelOperation(
   const entry = ring.prepare(opcode.asyncCancel, -1, type, slot);
   // The address of this operation is the user data of the other.
   ring.setBuffer(entry, target.slot + target.type * 2 ** 32, 0);
+}
+
+/** Tells the other side of a socket that nothing more comes (SHUT_WR). */
+export function shutDownSocket(
+  ring: Ring,
+  { type, slot }: { readonly type: OperationType; readonly slot: number },
+  fd: number,
+): void {
+  const entry = ring.prepare(opcode.shutdown, fd, type, slot);
+  ring.setBuffer(entry, 0, shutdownWrites);
 }

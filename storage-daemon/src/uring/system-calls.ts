@@ -129,6 +129,11 @@ export function viewMemory(address: number, lengthBytes: number): ArrayBuffer {
   return koffi.view(BigInt(address), lengthBytes);
 }
 
+/** Where bytes of the JavaScript heap lie. They must be a buffer's own memory, which does not move. */
+export function addressOfBytes(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}
+
 /** The name of an error, e.g. `EPERM`; takes both signs. */
 export function errorName(errorNumber: number): string {
   const positive = Math.abs(errorNumber);

@@ -26,6 +26,7 @@ export class NetSocket implements StreamSocket {
     socket.on('error', (error) => owner.failed(error));
     socket.on('close', () => owner.socketClosed());
     this.#owner = owner;
+    socket.resume();
   }
 
   setReading(isReading: boolean): void {
