@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 
 import { assert } from '@varve/common/assert';
 import { createReactorEnvironment } from '@varve/storage-daemon/reactor/control/reactor-environment';
-import { blockStoreEngine } from '@varve/storage-daemon/reactor/pools/block-store-engine';
+import { chooseIoEngine } from '@varve/storage-daemon/reactor/io-engine';
+import { createBlockStoreEngine } from '@varve/storage-daemon/reactor/pools/block-store-engine';
 import type { NodeIo } from '@varve/storage-daemon/store/store-api';
 
 const blockBytes = 4096;
@@ -15,14 +16,15 @@ const fillBytes = 1024 * 1024;
 const uuid = new Uint8Array(16).fill(1);
 
 async function openFilledVolume(poolFile: string, sizeBytes: number): Promise<NodeIo> {
-  const environment = createReactorEnvironment({
-    event: () => undefined,
-    log: (level, message) => void (level === 'error' && console.error(message)),
-  });
-  const devices = [blockStoreEngine.openDevice(poolFile)];
+  const log = (level: string, message: string): void => {
+    if (level === 'error') console.error(message);
+  };
+  const environment = createReactorEnvironment({ event: () => undefined, log });
+  const engine = createBlockStoreEngine(chooseIoEngine('auto'), log);
+  const devices = [engine.openDevice(poolFile)];
   const format = { poolName: 'bench', poolUuid: uuid, geometry: {} };
-  await blockStoreEngine.formatStore(format, { devices, environment });
-  const store = await blockStoreEngine.openStore({}, { devices, environment });
+  await engine.formatStore(format, { devices, environment });
+  const store = await engine.openStore({}, { devices, environment });
   const sizeBlocks = sizeBytes / blockBytes;
   await store.createVolume({ name: 'volume', uuid, sizeBlocks, attributes: '{}' });
   const io = store.openIo({ kind: 'volume', name: 'volume' });
