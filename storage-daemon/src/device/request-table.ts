@@ -53,7 +53,7 @@ export class RequestTable {
   /** Gives a row back; answers whom to tell. */
   release(row: number): DeviceCompletion {
     const done = this.completions[row];
-    assert(done !== undefined, `row ${row} is not taken`);
+    assert(done !== undefined, 'a row is given back once');
     this.completions[row] = undefined;
     this.buffers[row] = undefined;
     this.next[row] = this.#firstFree;

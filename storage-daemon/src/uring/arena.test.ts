@@ -26,7 +26,7 @@ describe('Arena', () => {
     expect(pool.tryAcquire()).toBe(-1);
     pool.release(1);
     expect(pool.freeCount).toBe(1);
-    expect(() => pool.release(1)).toThrow('slot 1 is not taken');
+    expect(() => pool.release(1)).toThrow('a slot is given back once');
     expect(pool.tryAcquire()).toBe(1);
   });
 

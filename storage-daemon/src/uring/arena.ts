@@ -115,7 +115,7 @@ export class SlotPool {
   }
 
   release(slot: number): void {
-    assert(this.#isFree[slot] === 0, `slot ${slot} is not taken`);
+    assert(this.#isFree[slot] === 0, 'a slot is given back once');
     this.#isFree[slot] = 1;
     this.#free[this.#freeCount++] = slot;
   }
