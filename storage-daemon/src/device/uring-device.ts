@@ -129,6 +129,7 @@ export class UringDevice implements BlockDevice {
   close(): Promise<void> {
     this.#closed ??= this.#drain().then(() => {
       this.#ioRing.ring.removeHandler(this.#type);
+      this.#bounce.arena.unmap();
       return new Promise<void>((resolve, reject) => {
         close(this.#fd, (error) => (error ? reject(error) : resolve()));
       });

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import { describe, expect, test } from '@jest/globals';
 
 import { Arena, arenaAlignmentBytes, ArenaSet } from './arena.ts';
@@ -37,6 +39,19 @@ describe('Arena', () => {
     arenas.add(second);
     expect(arenas.addressOf(second.bytes.subarray(100, 200))).toBe(second.address + 100);
     expect(arenas.addressOf(new Uint8Array(10))).toBeUndefined();
+  });
+
+  test('gives its memory back, once', () => {
+    const arena = new Arena({ sizeBytes: 3 * 4096 });
+    const isMapped = (): boolean =>
+      readFileSync('/proc/self/maps', 'latin1')
+        .split('\n')
+        .map((line) => line.split(/[- ]/).map((text) => Number.parseInt(text, 16)))
+        .some(([start, end]) => start! <= arena.address && arena.address < end!);
+    expect(isMapped()).toBe(true);
+    arena.unmap();
+    expect(isMapped()).toBe(false);
+    arena.unmap();
   });
 
   test('says what memory could not be had', () => {

@@ -4,7 +4,8 @@
  * equal slots.
  *
  * Who puts an address into an operation keeps the arena alive until the operation completes. The memory goes when
- * nothing refers to it any more; there is no `close()`, because a view that outlives its mapping would crash.
+ * nothing refers to it any more, or by `unmap()`, for which its one owner must be sure that no view is left in use:
+ * to touch one then would crash.
  */
 import { assert } from '@varve/common/assert';
 
@@ -47,7 +48,7 @@ export class Arena {
     const locked = lockMemory(address, this.sizeBytes);
     this.lockFailure = locked < 0 ? errorName(locked) : undefined;
     const buffer = viewMemory(address, this.sizeBytes);
-    Arena.#unmap.register(buffer, { address, sizeBytes: this.sizeBytes });
+    Arena.#unmap.register(buffer, { address, sizeBytes: this.sizeBytes }, this);
     this.bytes = Buffer.from(buffer);
     this.words = new Uint32Array(buffer);
   }
@@ -55,6 +56,11 @@ export class Arena {
   /** The address of bytes that lie in this arena; undefined for any others. */
   addressOf(bytes: Uint8Array): number | undefined {
     return bytes.buffer === this.bytes.buffer ? this.address + bytes.byteOffset : undefined;
+  }
+
+  /** Gives the memory back now. May be called twice. */
+  unmap(): void {
+    if (Arena.#unmap.unregister(this)) unmapMemory(this.address, this.sizeBytes);
   }
 
   /** Cuts a pool out of what is left. */

@@ -100,6 +100,7 @@ export class Ring {
   #enterCount = 0;
   #isClosed = false;
   readonly #counts: EnterCounts = { toSubmit: 0, minComplete: 0 };
+  readonly #wait: Arena;
   readonly #waitWords: Uint32Array;
   readonly #waitArgument: EnterArgument;
   readonly #noArgument: EnterArgument = { address: 0, sizeBytes: 0 };
@@ -137,6 +138,7 @@ export class Ring {
     this.#backlogMax = options.backlogEntries;
     this.#backlog = new Uint32Array(options.backlogEntries * submissionWords);
     const wait = new Arena({ sizeBytes: 4096 });
+    this.#wait = wait;
     this.#waitWords = wait.words;
     const timeoutAddress = wait.address + waitArgumentBytes;
     wait.words[waitArgumentWord.timeoutAddress] = timeoutAddress;
@@ -303,6 +305,7 @@ export class Ring {
     this.#isClosed = true;
     closeSync(this.fd);
     this.#memory.unmap();
+    this.#wait.unmap();
   }
 
   #cancelAll(): void {
