@@ -205,6 +205,7 @@ export class CellAllocator {
   /** Makes available what the device was told of. */
   endDeallocation(run: BlockRun): void {
     this.releaseReservation(run);
+    this.deallocation?.ended(run);
   }
 
   isAllocated(pbn: number): boolean {

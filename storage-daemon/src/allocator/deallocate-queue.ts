@@ -23,6 +23,8 @@ export class DeallocateQueue {
   readonly #onQueued: () => void;
   readonly #runs: BlockRun[] = [];
   #queuedBlocks = 0;
+  #inFlightBlocks = 0;
+  #idleWaiters: (() => void)[] = [];
 
   constructor(
     options: DeallocateQueueOptions,
@@ -41,6 +43,11 @@ export class DeallocateQueue {
   /** Blocks that wait. */
   get queuedBlocks(): number {
     return this.#queuedBlocks;
+  }
+
+  /** Blocks that the device is being told of. */
+  get inFlightBlocks(): number {
+    return this.#inFlightBlocks;
   }
 
   /** Takes in the long runs among freed blocks; returns the other blocks. */
@@ -64,8 +71,22 @@ export class DeallocateQueue {
   /** Takes out the oldest run: it is in flight now. */
   take(): BlockRun | undefined {
     const run = this.#runs.shift();
-    if (run) this.#queuedBlocks -= run.count;
+    if (!run) return undefined;
+    this.#queuedBlocks -= run.count;
+    this.#inFlightBlocks += run.count;
     return run;
+  }
+
+  /** The device has ended with a run. */
+  ended(run: BlockRun): void {
+    this.#inFlightBlocks -= run.count;
+    if (this.#inFlightBlocks === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void> {
+    if (this.#inFlightBlocks === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   /** Takes out all that wait: they are needed. */

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 
 import { GroupOwners } from './group-owners.ts';
+import { whenWordChanges } from './shared-word.ts';
 
 /** Takes groups until there are none, and says which. */
 const takeAll = `
@@ -38,6 +39,22 @@ describe('GroupOwners', () => {
     expect(() => owners.release(1, 8)).toThrow('group 1 of cell 7 is given back by cell 8');
     owners.release(1, 7);
     expect(owners.claimAny(8)).toBe(1);
+  });
+
+  test('a change on another thread wakes who waits for it', async () => {
+    const owners = new GroupOwners(1);
+    const { words, index } = owners.requests;
+    const waiting = whenWordChanges(words, index, owners.lastRequest);
+    const ask = `
+      const { workerData } = require('node:worker_threads');
+      import(workerData.url).then(({ GroupOwners }) => new GroupOwners(workerData.memory).ask());`;
+    const url = new URL('group-owners.js', import.meta.url).href;
+    const worker = new Worker(ask, { eval: true, workerData: { url, memory: owners.memory } });
+    await waiting;
+    expect(owners.lastRequest).toBe(1);
+    await worker.terminate();
+    // Nothing to wait for: it has changed already.
+    await whenWordChanges(words, index, 0);
   });
 
   test('is scarce below a tenth of unowned groups', () => {

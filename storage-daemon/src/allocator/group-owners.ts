@@ -2,22 +2,40 @@
  * Which cell owns which allocation group. Cells meet only here, in memory that all threads of a pool share: a cell
  * takes a group by one compare-and-swap, and gives it back by another. The table is not stored: at load it is the
  * union of what the cells list.
+ *
+ * A cell that needs a group when none is left asks all others (`GroupExchange`): requests are numbered, and each cell
+ * says here up to which it has answered.
  */
 import { assert } from '@varve/common/assert';
 
+import { cellsMax } from '../format/pool-layout.ts';
+import { announce } from './shared-word.ts';
+
 const nobody = -1;
-/** Counters before the owners. */
-const Counter = { groups: 0, unowned: 1 } as const;
-const counterBytes = 4 * Object.keys(Counter).length;
+/** Words before the owners: these, and one for each cell. */
+const word = { groups: 0, unowned: 1, requests: 2, answers: 3, cells: 4 } as const;
+const headBytes = 4 * (word.cells + cellsMax);
+/** In the word of a cell that answers no requests; they count from 1. */
+const notServing = 0;
 /** Below a tenth of unowned groups a pool is nearly full: cells hold on to as little as they can. */
 const scarceDivisor = 10;
+
+/** A word to wait for. */
+export interface SharedWord {
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly index: number;
+}
 
 /** The table of a pool: one object per thread, over the same memory. */
 export class GroupOwners {
   readonly groupCount: number;
   /** For a thread that is to share the table. */
   readonly memory: SharedArrayBuffer;
-  readonly #counters: Int32Array;
+  /** Changes with each request. */
+  readonly requests: SharedWord;
+  /** Changes with each answer. */
+  readonly answers: SharedWord;
+  readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #owners: Int16Array;
   /** Where the search for an unowned group starts. */
   #hint = 0;
@@ -25,19 +43,21 @@ export class GroupOwners {
   /** A table of the memory that another thread has made, or a new one without owners. */
   constructor(source: number | SharedArrayBuffer) {
     const isNew = typeof source === 'number';
-    this.memory = isNew ? new SharedArrayBuffer(counterBytes + 2 * source) : source;
-    this.#counters = new Int32Array(this.memory, 0, counterBytes / 4);
-    this.groupCount = isNew ? source : this.#counters[Counter.groups]!;
-    this.#owners = new Int16Array(this.memory, counterBytes, this.groupCount);
+    this.memory = isNew ? new SharedArrayBuffer(headBytes + 2 * source) : source;
+    this.#words = new Int32Array(this.memory, 0, headBytes / 4);
+    this.groupCount = isNew ? source : this.#words[word.groups]!;
+    this.#owners = new Int16Array(this.memory, headBytes, this.groupCount);
+    this.requests = { words: this.#words, index: word.requests };
+    this.answers = { words: this.#words, index: word.answers };
     if (!isNew) return;
     this.#owners.fill(nobody);
-    this.#counters[Counter.groups] = source;
-    this.#counters[Counter.unowned] = source;
+    this.#words[word.groups] = source;
+    this.#words[word.unowned] = source;
   }
 
   /** Groups that no cell owns. */
   get unownedCount(): number {
-    return Atomics.load(this.#counters, Counter.unowned);
+    return Atomics.load(this.#words, word.unowned);
   }
 
   /** True in a pool that is nearly full. */
@@ -48,7 +68,7 @@ export class GroupOwners {
   /** Claims one group for a cell; false if another cell owns it. */
   claim(group: number, cell: number): boolean {
     if (Atomics.compareExchange(this.#owners, group, nobody, cell) !== nobody) return false;
-    Atomics.sub(this.#counters, Counter.unowned, 1);
+    Atomics.sub(this.#words, word.unowned, 1);
     return true;
   }
 
@@ -56,7 +76,7 @@ export class GroupOwners {
   release(group: number, cell: number): void {
     const owner = Atomics.compareExchange(this.#owners, group, cell, nobody);
     assert(owner === cell, `group ${group} of cell ${owner} is given back by cell ${cell}`);
-    Atomics.add(this.#counters, Counter.unowned, 1);
+    Atomics.add(this.#words, word.unowned, 1);
   }
 
   isOwner(group: number, cell: number): boolean {
@@ -72,5 +92,36 @@ export class GroupOwners {
       return group;
     }
     return undefined;
+  }
+
+  /** The number of the last request. */
+  get lastRequest(): number {
+    return Atomics.load(this.#words, word.requests);
+  }
+
+  /** Asks all cells for groups; returns the number of the request. */
+  ask(): number {
+    return announce(this.#words, word.requests);
+  }
+
+  /** The cell has given what it could up to this request. Whoever has answered once is waited for from then on. */
+  answer(cell: number, request: number): void {
+    Atomics.store(this.#words, word.cells + cell, request + 1);
+    announce(this.#words, word.answers);
+  }
+
+  /** The cell answers no requests any more. */
+  leave(cell: number): void {
+    Atomics.store(this.#words, word.cells + cell, notServing);
+    announce(this.#words, word.answers);
+  }
+
+  /** True if all cells but the one that asks have answered this request, or answer none. */
+  isAnswered(request: number, asker: number): boolean {
+    for (let cell = 0; cell < cellsMax; cell++) {
+      const next = Atomics.load(this.#words, word.cells + cell);
+      if (cell !== asker && next !== notServing && next <= request) return false;
+    }
+    return true;
   }
 }

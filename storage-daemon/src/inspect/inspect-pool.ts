@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 
 import type { BlockDevice } from '../device/block-device.ts';
+import { whenWordChanges } from '../allocator/shared-word.ts';
 import { openFileDevice } from '../device/file-device.ts';
 import type { CellRoot } from '../format/cell-root.ts';
 import { openStore } from '../store/open-store.ts';
@@ -134,6 +135,7 @@ function inspectionEnvironment(print: PrintLine): StoreEnvironment {
       return () => clearTimeout(timer);
     },
     yieldTurn: () => setImmediate(),
+    whenChanged: whenWordChanges,
     randomUuid: () => new Uint8Array(randomBytes(16)),
     log: (level, message, fields) => {
       if (level !== 'info') print(`recovery ${level}: ${message} ${JSON.stringify(fields)}`);

@@ -140,6 +140,14 @@ export class CellSpace {
     return count;
   }
 
+  /** True if the cell could do without a group, were its blocks together. */
+  get hasGroupToSpare(): boolean {
+    const { allocator, geometry } = this.#state;
+    const freeBlocks = allocator.groupCount * geometry.groupBlocks - allocator.allocatedCount;
+    const { reserveBlocks, demandPages: demand } = this;
+    return freeBlocks - reserveBlocks - demand - this.#promisedPages >= geometry.groupBlocks;
+  }
+
   /** Takes the next group before this one is full, if the pool has plenty. */
   #fetchNext(wanted: number): void {
     const left = this.#free(wanted, this.demandPages) - this.reserveBlocks;

@@ -22,6 +22,7 @@ import { Checkpointer } from './checkpoint/checkpointer.ts';
 import type { CellTables } from './checkpoint/checkpoint-image.ts';
 import type { PoolDevices } from './pool-devices.ts';
 import { ioFailure } from './pool-devices.ts';
+import { GroupExchange } from './space/group-exchange.ts';
 import { RecordResidency } from './record-residency.ts';
 import type { OpenOptions } from './store-api.ts';
 import type { CancelTimer, StoreEnvironment } from './store-environment.ts';
@@ -84,6 +85,8 @@ export class Cell {
   dataBlocksRead = 0;
   readonly #options: CellOpenOptions;
   readonly #environment: StoreEnvironment;
+  /** In a pool of several cells. */
+  readonly #exchange: GroupExchange | undefined;
   #durableCheckpoint = 0;
   #failure: StoreError | undefined;
   #isStopped = false;
@@ -116,6 +119,10 @@ export class Cell {
       returnGroup: (group) => this.record([{ op: 'groupPut', group }]),
     });
     this.background = new BackgroundWork({ cell: this, environment });
+    if (options.geometry.cellCount > 1) {
+      const giveBack = () => this.#giveBackGroups();
+      this.#exchange = new GroupExchange(state, { ...dependencies, giveBack });
+    }
     this.#releaseQuarantine();
     this.#armCheckpointTimer();
   }
@@ -201,16 +208,41 @@ export class Cell {
     });
   }
 
-  /** Hurries what gives space back: commits, writes a checkpoint, lets background work run. Never rejects. */
+  /**
+   * Hurries what gives space back: commits, writes a checkpoint, asks other cells, lets background work run. Never
+   * rejects.
+   */
   async reclaimSpace(): Promise<void> {
-    await new Promise<void>((resolve) => this.commit(() => resolve()));
-    await this.tryCheckpoint();
+    await this.#releaseFreed();
+    await this.#exchange?.request();
     await this.#environment.yieldTurn();
   }
 
-  /** True if waiting for `reclaimSpace` may help. */
-  get mayReclaimSpace(): boolean {
-    return this.state.allocator.quarantine.size > 0 || this.background.hasWork;
+  /** True if `reclaimSpace` may help somebody who has tried it so many times. */
+  mayReclaimSpace(attempts: number): boolean {
+    const { quarantine, deallocation } = this.state.allocator;
+    const isAwaited = quarantine.size > 0 || (deallocation?.inFlightBlocks ?? 0) > 0;
+    return isAwaited || this.background.hasWork || (attempts === 0 && this.#exchange !== undefined);
+  }
+
+  /** Resolves when what was freed before may be used again. */
+  async #releaseFreed(): Promise<void> {
+    await new Promise<void>((resolve) => this.commit(() => resolve()));
+    await this.tryCheckpoint();
+    await this.state.allocator.deallocation?.idle();
+  }
+
+  /** Other cells need groups: gives back what is empty beyond the reserve. */
+  async #giveBackGroups(): Promise<void> {
+    if (!this.#isStopped && !this.#failure && this.background.hasWork) await this.background.idle();
+    // The first checkpoint may be what empties groups: of the pages that it replaces.
+    for (let round = 0; round < 2; round++) {
+      if (this.#isStopped || this.#failure || !this.space.hasGroupToSpare) return;
+      this.state.allocator.withdrawDeallocations();
+      await this.#releaseFreed();
+      if (this.#isStopped || this.#failure) return;
+      if (this.space.returnGroups(true) > 0) await this.tryCheckpoint();
+    }
   }
 
   /** True while a hole gets a whole cluster for its first block. */
@@ -270,6 +302,7 @@ export class Cell {
     for (const done of waiting) this.fail(done, this.#failure);
     this.#wakeRingWaiters();
     this.background.stop();
+    this.#exchange?.stop();
   }
 
   /** Ends timers and background work; nobody is called any more. */
@@ -279,6 +312,19 @@ export class Cell {
     this.#cancelCheckpointTimer?.();
     this.journal.stop();
     this.background.stop();
+    this.#exchange?.stop();
+  }
+
+  /** Begins what goes on by itself. */
+  start(): void {
+    this.background.wake();
+    this.#exchange?.start();
+  }
+
+  /** Ends it: what it would record behind a last checkpoint would have to be replayed. */
+  stopBackground(): void {
+    this.background.stop();
+    this.#exchange?.stop();
   }
 
   #createJournal(): JournalWriter {

@@ -46,7 +46,7 @@ export const openStore: OpenStore = async (options, dependencies) => {
   }
   const deallocator =
     options.deallocate && createDeallocator(options.deallocate, cells, { pool, environment });
-  for (const cell of cells) cell.background.wake();
+  for (const cell of cells) cell.start();
   return new PoolStore({ superblock }, { cells, owners, environment, devices: pool, deallocator });
 };
 

@@ -299,8 +299,7 @@ export class PoolStore implements api.Store {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      // What it would record behind a cell's last checkpoint would have to be replayed.
-      for (const cell of this.#cells) cell.background.stop();
+      for (const cell of this.#cells) cell.stopBackground();
       this.#deallocator?.stop();
       for (const cell of this.#cells) {
         await cell.tracker.drain();

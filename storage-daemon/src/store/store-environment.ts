@@ -14,6 +14,11 @@ export interface StoreEnvironment {
   after(delayMs: number, task: () => void): CancelTimer;
   /** Lets pending I/O completions and other tasks run, then resumes: how long work (walks, discards) is paced. */
   yieldTurn(): Promise<void>;
+  /**
+   * Resolves once `announce` changes the word, on whatever thread; at once if it is not `value` now. May resolve for
+   * nothing.
+   */
+  whenChanged(words: Int32Array<SharedArrayBuffer>, index: number, value: number): Promise<void>;
   /** 16 random bytes for pool and object UUIDs. */
   randomUuid(): Uint8Array;
   /** Structured log line: rare events only (recovery, journal hole, read-only). */

@@ -22,6 +22,13 @@ interface Timer {
   cancelled: boolean;
 }
 
+interface Watcher {
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly index: number;
+  readonly value: number;
+  readonly resolve: () => void;
+}
+
 /** What the store said, kept for traces. */
 export type LogSink = (
   level: 'info' | 'warn' | 'error',
@@ -35,6 +42,7 @@ export class SeededScheduler {
   readonly #random: SeededRandom;
   readonly #ready: (() => void)[] = [];
   #timers: Timer[] = [];
+  #watchers: Watcher[] = [];
   #nowMs: number;
   #stepCount = 0;
   #stopped = false;
@@ -46,6 +54,8 @@ export class SeededScheduler {
     this.environment = {
       nowMs: () => Math.floor(this.#nowMs),
       after: (delayMs, task) => this.after(delayMs, task),
+      whenChanged: (words, index, value) =>
+        new Promise((resolve) => this.#watchers.push({ words, index, value, resolve })),
       yieldTurn: () => new Promise((resolve) => this.enqueue(resolve)),
       randomUuid: () => uuids.fillBytes(new Uint8Array(16)),
       log: options.log ?? (() => {}),
@@ -85,6 +95,7 @@ export class SeededScheduler {
     this.#stepCount++;
     this.#nowMs += stepMs;
     this.#releaseDue();
+    this.#releaseWatchers();
     if (this.#ready.length === 0 || this.#random.chance(jumpChance)) this.#jumpToNextTimer();
     if (this.#ready.length === 0) return false;
     const chosen = this.#random.below(this.#ready.length);
@@ -100,6 +111,19 @@ export class SeededScheduler {
     this.#stopped = true;
     this.#ready.length = 0;
     this.#timers = [];
+    this.#watchers = [];
+  }
+
+  /** Who waits for a word that has changed resumes at some later step, as on a thread that has been woken. */
+  #releaseWatchers(): void {
+    if (this.#watchers.length === 0) return;
+    const waiting: Watcher[] = [];
+    for (const watcher of this.#watchers) {
+      const { words, index, value, resolve } = watcher;
+      if (Atomics.load(words, index) === value) waiting.push(watcher);
+      else this.#ready.push(resolve);
+    }
+    this.#watchers = waiting;
   }
 
   #releaseDue(): void {

@@ -3,6 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 
+import { whenWordChanges } from '../../allocator/shared-word.ts';
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { ReactorNotices } from '../channel.ts';
 import { parseUuid } from '../uuid-text.ts';
@@ -16,6 +17,7 @@ export function createReactorEnvironment(notices: ReactorNotices): StoreEnvironm
       return () => clearTimeout(timer);
     },
     yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
+    whenChanged: whenWordChanges,
     randomUuid: () => parseUuid(randomUUID()),
     log: (level, message, fields) => notices.log(level, message, fields),
   };

@@ -163,7 +163,9 @@ export class WriteOperation {
   #awaitSpace(pieces: readonly Piece[], inPlace: readonly Segment[]): void {
     this.#openParts++;
     this.#submit(this.#passInPlace(inPlace));
-    if (this.#spaceAttempts >= spaceAttemptsMax || !this.#cell.mayReclaimSpace) {
+    const isHopeless =
+      this.#spaceAttempts >= spaceAttemptsMax || !this.#cell.mayReclaimSpace(this.#spaceAttempts);
+    if (isHopeless) {
       this.#endPart(
         new StoreError(
           'insufficient-space',

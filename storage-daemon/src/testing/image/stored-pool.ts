@@ -6,6 +6,7 @@ import type { BlockDevice } from '../../device/block-device.ts';
 import { formatStore } from '../../store/format-store.ts';
 import { openStore } from '../../store/open-store.ts';
 import type { GeometryOptions, NodeName, Store } from '../../store/store-api.ts';
+import { whenWordChanges } from '../../allocator/shared-word.ts';
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import { blockSizeBytes } from '../../units.ts';
 
@@ -26,6 +27,7 @@ export function fixedEnvironment(): StoreEnvironment {
     nowMs: () => 1_700_000_000_000,
     after: () => () => {},
     yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
+    whenChanged: whenWordChanges,
     randomUuid: () => new Uint8Array(16).fill(++uuidCount),
     log: () => {},
   };
