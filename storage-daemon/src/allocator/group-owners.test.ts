@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 
 import { GroupOwners } from './group-owners.ts';
-import { whenWordChanges } from './shared-word.ts';
+import { whenWordChanges } from '../store/store-environment.ts';
 
 /** Takes groups until there are none, and says which. */
 const takeAll = `

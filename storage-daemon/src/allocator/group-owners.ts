@@ -9,7 +9,6 @@
 import { assert } from '@varve/common/assert';
 
 import { cellsMax } from '../format/pool-layout.ts';
-import { announce } from './shared-word.ts';
 
 const nobody = -1;
 /** Words before the owners: these, and one for each cell. */
@@ -124,4 +123,11 @@ export class GroupOwners {
     }
     return true;
   }
+}
+
+/** Adds to a word, and wakes all that wait for it; returns its new value. */
+function announce(words: Int32Array<SharedArrayBuffer>, index: number): number {
+  const value = Atomics.add(words, index, 1) + 1;
+  Atomics.notify(words, index);
+  return value | 0;
 }

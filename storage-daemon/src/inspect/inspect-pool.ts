@@ -7,11 +7,10 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 
 import type { BlockDevice } from '../device/block-device.ts';
-import { whenWordChanges } from '../allocator/shared-word.ts';
 import { openFileDevice } from '../device/file-device.ts';
 import type { CellRoot } from '../format/cell-root.ts';
 import { openStore } from '../store/open-store.ts';
-import type { StoreEnvironment } from '../store/store-environment.ts';
+import { type StoreEnvironment, whenWordChanges } from '../store/store-environment.ts';
 import { checkPool } from './check-pool.ts';
 import { Findings } from './findings.ts';
 import { OverlayDevice } from './overlay-device.ts';

@@ -15,12 +15,22 @@ export interface StoreEnvironment {
   /** Lets pending I/O completions and other tasks run, then resumes: how long work (walks, discards) is paced. */
   yieldTurn(): Promise<void>;
   /**
-   * Resolves once `announce` changes the word, on whatever thread; at once if it is not `value` now. May resolve for
-   * nothing.
+   * Resolves once the word changes and somebody is notified of it, on whatever thread; at once if it is not `value`
+   * now. May resolve for nothing.
    */
   whenChanged(words: Int32Array<SharedArrayBuffer>, index: number, value: number): Promise<void>;
   /** 16 random bytes for pool and object UUIDs. */
   randomUuid(): Uint8Array;
   /** Structured log line: rare events only (recovery, journal hole, read-only). */
   log(level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown>): void;
+}
+
+/** `whenChanged` of the real world. */
+export async function whenWordChanges(
+  words: Int32Array<SharedArrayBuffer>,
+  index: number,
+  value: number,
+): Promise<void> {
+  const waiting = Atomics.waitAsync(words, index, value);
+  if (waiting.async) await waiting.value;
 }

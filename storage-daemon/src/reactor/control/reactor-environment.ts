@@ -3,8 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 
-import { whenWordChanges } from '../../allocator/shared-word.ts';
-import type { StoreEnvironment } from '../../store/store-environment.ts';
+import { type StoreEnvironment, whenWordChanges } from '../../store/store-environment.ts';
 import type { ReactorNotices } from '../channel.ts';
 import { parseUuid } from '../uuid-text.ts';
 

@@ -6,8 +6,7 @@ import type { BlockDevice } from '../../device/block-device.ts';
 import { formatStore } from '../../store/format-store.ts';
 import { openStore } from '../../store/open-store.ts';
 import type { GeometryOptions, NodeName, Store } from '../../store/store-api.ts';
-import { whenWordChanges } from '../../allocator/shared-word.ts';
-import type { StoreEnvironment } from '../../store/store-environment.ts';
+import { type StoreEnvironment, whenWordChanges } from '../../store/store-environment.ts';
 import { blockSizeBytes } from '../../units.ts';
 
 /** Geometry in which a few operations fill leaves, tables and lists. */
