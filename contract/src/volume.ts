@@ -63,6 +63,22 @@ export const patchVolumeSchema = z
 /** Changes a volume. */
 export type PatchVolume = z.output<typeof patchVolumeSchema>;
 
+/** Where hosts find a volume. */
+const nvmeExportSchema = z
+  .object({
+    subsystemNqn: z.string(),
+    /** The one namespace of the subsystem. */
+    nsid: z.int().positive(),
+    addresses: z.array(
+      z.object({
+        transport: z.enum(['tcp']),
+        address: z.string(),
+        port: z.int().min(1).max(65_535),
+      }),
+    ),
+  })
+  .meta({ id: 'NvmeExport' });
+
 /** A volume as it is now. */
 export const volumeSchema = z
   .object({
@@ -86,6 +102,8 @@ export const volumeSchema = z
     connections: z.int().nonnegative(),
     /** NQNs of the hosts that may attach it: while there are any, it cannot be deleted or reverted. */
     hosts: z.array(hostNqnSchema),
+    /** How hosts that have a grant reach it; absent while the daemon listens for none. */
+    nvme: nvmeExportSchema.optional(),
     /** The name of its NBD export. */
     exportName: z.string(),
     /** The last reverts, oldest first. */

@@ -53,6 +53,7 @@ export class HostOperations {
     const host = storedHost(hostNqn, body);
     const isNew = before.length === 0;
     await this.#store(action, found, [host]);
+    this.#exports.accessChanged();
     if (isNew) this.#tell(found, `Host ${hostNqn} may attach it.`);
     return { isNew, object: viewHost(found, host) };
   }

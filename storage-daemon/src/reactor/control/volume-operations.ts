@@ -75,7 +75,7 @@ export class VolumeOperations {
       : await store.createVolume(options);
     const message = source ? `Created from ${formatExportName(source)}.` : 'Created empty.';
     notices.event({ type: 'volume-created', object: formatExportName(summary), message });
-    return { isNew: true, object: { ...viewVolume({ store, summary }, 0), ...noOwnSpace } };
+    return { isNew: true, object: { ...this.#viewPlain({ store, summary }), ...noOwnSpace } };
   }
 
   async patch({ id, body }: ArgumentOf<'patchVolume'>): Promise<Volume> {
@@ -121,7 +121,7 @@ export class VolumeOperations {
     const items: Volume[] = [];
     for (const found of nodes) {
       const space = query.withSpace ? await countSpace(found) : undefined;
-      items.push({ ...viewVolume(found, this.#connections(found.summary)), ...space });
+      items.push({ ...this.#viewPlain(found), ...space });
     }
     return { items, ...next };
   }
@@ -195,13 +195,16 @@ export class VolumeOperations {
     return this.#dependencies.pools.requireNode({ kind: 'volume', name: id }, action);
   }
 
-  #connections(node: NodeName): number {
-    return this.#dependencies.volumes.openCount(node);
+  /** Without the sizes that take a computation. */
+  #viewPlain(found: FoundNode): Volume {
+    const { volumes, exports } = this.#dependencies;
+    const connections = volumes.openCount(found.summary);
+    return viewVolume(found, { connections, nvmeAddresses: exports.nvmeAddresses });
   }
 
   async #view(found: FoundNode): Promise<Volume> {
     const space = await countSpace(found);
-    return { ...viewVolume(found, this.#connections(found.summary)), ...space };
+    return { ...this.#viewPlain(found), ...space };
   }
 }
 
