@@ -127,7 +127,24 @@ describe('Ring', () => {
       {},
       { setup: ringSystemCalls.setup, enter: () => -errno.invalid },
     );
-    expect(() => broken.ring.submit()).toThrow('io_uring_enter failed: EINVAL');
+    const submitOften = (): void => {
+      for (let count = 0; count < 1000; count++) broken.ring.submit();
+    };
+    expect(submitOften).toThrow('io_uring_enter failed: EINVAL');
+  });
+
+  test('goes on after an error whose number was misread', () => {
+    let failures = 3;
+    const misread = new RingFixture(
+      {},
+      {
+        ...ringSystemCalls,
+        enter: (...call) => (failures-- > 0 ? -errno.invalid : ringSystemCalls.enter(...call)),
+      },
+    );
+    misread.ring.prepare(opcode.noOperation, -1, misread.type, 4);
+    expect(misread.collect(1)).toMatchObject([{ slot: 4, result: 0 }]);
+    misread.close();
   });
 
   test('waits no longer than it is told to', () => {

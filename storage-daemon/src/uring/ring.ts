@@ -60,6 +60,12 @@ export interface RingOptions extends RingSizes {
   readonly backlogEntries: number;
 }
 
+/**
+ * Failures in a row that mean a mistake of ours. Fewer may be misread: between a failed call and the look at its
+ * error's number, the JavaScript engine may make system calls of its own.
+ */
+const failuresMax = 100;
+
 /** One turn of a closing ring waits this long for canceled operations, and this many turns are made. */
 const closeWaitMicroseconds = 10_000;
 const closeWaitsMax = 1_000;
@@ -98,6 +104,7 @@ export class Ring {
   #backlogCount = 0;
   #inFlightCount = 0;
   #enterCount = 0;
+  #failureCount = 0;
   #isClosed = false;
   readonly #counts: EnterCounts = { toSubmit: 0, minComplete: 0 };
   readonly #wait: Arena;
@@ -353,9 +360,11 @@ export class Ring {
     }
     this.#enterCount++;
     const result = this.#calls.enter(this.fd, counts, flags, argument);
-    // What was taken is read from the queue's head. These mean: not all now, or nothing in time.
-    if (result >= 0 || isTemporary(-result)) return;
-    assert(false, `io_uring_enter failed: ${errorName(result)}`);
+    // What was taken is read from the queue's head.
+    if (result >= 0) this.#failureCount = 0;
+    else if (!isTemporary(-result) && ++this.#failureCount === failuresMax) {
+      assert(false, `io_uring_enter failed: ${errorName(result)}`);
+    }
   }
 
   /** True while the kernel keeps completions that did not fit the queue; the next `submit` fetches them. */
@@ -368,6 +377,7 @@ export class Ring {
 /** The type of cancellations by the ring itself; nobody waits for these. */
 const cancelType = -1;
 
+/** Not all could be taken now, or nothing completed in time. */
 function isTemporary(errorNumber: number): boolean {
   switch (errorNumber) {
     case errno.interrupted:
