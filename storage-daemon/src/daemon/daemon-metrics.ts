@@ -51,6 +51,7 @@ export class DaemonMetrics {
   readonly #eventStreams: Gauge;
   readonly #connections: Gauge;
   readonly #hostGrants: Gauge;
+  readonly #hostAuthenticationFailures: Counter;
   readonly #busySeconds: Counter;
   readonly #store = new Map<keyof StoreCounters, Counter<'pool'>>();
   readonly #exportRequests: Counter<'kind' | 'operation' | 'result'>;
@@ -102,6 +103,10 @@ export class DaemonMetrics {
     this.#pendingCalls = gauge('reactor_pending_calls', 'Calls that the reactor has not answered');
     this.#eventStreams = gauge('event_streams', 'Open event streams');
     this.#connections = gauge('export_connections', 'Open connections of NBD clients');
+    this.#hostAuthenticationFailures = counter(
+      'host_authentication_failures',
+      'NVMe/TCP connections whose host did not prove itself',
+    );
     this.#hostGrants = gauge('host_grants', 'Hosts that may attach a volume, over all volumes');
     this.#busySeconds = counter('reactor_busy_seconds', 'Time that the reactor was busy');
     for (const [key, [name, help]] of Object.entries(storeMetrics)) {
@@ -146,6 +151,7 @@ export class DaemonMetrics {
     this.#eventStreams.set(eventStreams);
     this.#connections.set(counters.connections);
     this.#hostGrants.set(counters.hostGrants);
+    setCounter(this.#hostAuthenticationFailures, {}, counters.hostAuthenticationFailures);
     setCounter(this.#busySeconds, {}, counters.busySeconds);
     for (const counter of this.#store.values()) counter.reset();
     for (const { pool, store } of counters.pools) {

@@ -55,6 +55,8 @@ const busy: ConnectRefusal = { status: NvmeStatus.CONNECT_CONTROLLER_BUSY, resul
 export class NvmeTarget {
   /** Memory for data, shared by all queues. */
   readonly budget: TargetBudget = { usedBytes: 0 };
+  /** Queues whose host did not prove itself. */
+  authenticationFailureCount = 0;
   readonly #firmwareRevision: string;
   readonly #subsystems: NvmeSubsystems;
   readonly #controllers = new Map<number, NvmeController>();

@@ -13,6 +13,8 @@ import type { NbdListenAddress, NvmeListenAddress } from './messages.ts';
 export interface ExportServer extends HostFence {
   /** Open connections now, whether they have chosen an export or not. */
   readonly connectionCount: number;
+  /** Connections since the start whose host did not prove itself. */
+  readonly authenticationFailureCount: number;
   /** Where NVMe/TCP hosts connect; none until they may. */
   readonly nvmeAddresses: readonly NvmeListenAddress[];
   /** Listens for NBD clients; answers where. Rejects with a ProblemError if an address cannot be had. */

@@ -87,6 +87,8 @@ export interface ReactorCounters {
   readonly connections: number;
   /** Hosts that may attach a volume, over all volumes. */
   readonly hostGrants: number;
+  /** Connections since the start whose host did not prove itself. */
+  readonly hostAuthenticationFailures: number;
   /** Requests on exports since the start. */
   readonly io: Readonly<Record<NodeKind, Readonly<Record<VolumeOperation, OperationStatistics>>>>;
   /** Requests that limits of volumes have held back since the start. */

@@ -27,6 +27,10 @@ export class ReactorExports implements ExportServer {
     return this.#nbd.connectionCount + this.#nvme.connectionCount;
   }
 
+  get authenticationFailureCount(): number {
+    return this.#nvme.authenticationFailureCount;
+  }
+
   get nvmeAddresses(): readonly NvmeListenAddress[] {
     return this.#nvme.addresses;
   }

@@ -4,6 +4,7 @@ import type { ExportServer } from '../reactor/export-server.ts';
 /** Listens nowhere. */
 export const noExports: ExportServer = {
   connectionCount: 0,
+  authenticationFailureCount: 0,
   nvmeAddresses: [],
   listen: async () => [],
   listenForNvme: async () => [],

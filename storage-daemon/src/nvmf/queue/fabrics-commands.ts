@@ -123,9 +123,12 @@ export class FabricsCommands {
 
   /** A failure is told, then the connection ends; a host that proves itself again on a live queue goes on meanwhile. */
   #authenticate(command: CommandSlot, authentication: DhchapController): void {
-    const { complete, queue } = this.#dependencies;
+    const { complete, queue, target } = this.#dependencies;
+    const hasFailed = (): boolean => authentication.state === 'failed';
+    const hadFailed = hasFailed();
     if (command.fabricsType === FabricsType.AUTHENTICATION_SEND) {
       authentication.receive(command.data!);
+      if (!hadFailed && hasFailed()) target.authenticationFailureCount++;
       complete(command, { status: NvmeStatus.SUCCESS });
       return;
     }
@@ -135,7 +138,9 @@ export class FabricsCommands {
       data.set(message);
       complete(command, { status: NvmeStatus.SUCCESS, data });
     } else complete(command, { status: NvmeStatus.INVALID_FIELD });
-    if (authentication.state === 'failed') queue.close('the host did not authenticate');
+    if (!hasFailed()) return;
+    if (!hadFailed) target.authenticationFailureCount++;
+    queue.close('the host did not authenticate');
   }
 
   #connect(command: CommandSlot): void {

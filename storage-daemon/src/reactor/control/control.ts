@@ -24,7 +24,7 @@ export function createOperations(
   const pools = new PoolOperations(engine, dependencies);
   const volumes = new VolumeOperations(dependencies);
   const snapshots = new SnapshotOperations(dependencies);
-  const hosts = new HostOperations(exports, dependencies);
+  const hosts = new HostOperations(dependencies);
   const filesystems = new FilesystemOperations(dependencies);
   return {
     start: async ({ mapMemoryBytes, nbd }) => {
@@ -81,6 +81,7 @@ function readCounters(
     pools: pools.serving.map(({ store }) => ({ pool: store.poolName, store: store.counters() })),
     connections: exports.connectionCount,
     hostGrants: new HostGrants(pools).count,
+    hostAuthenticationFailures: exports.authenticationFailureCount,
     io: {
       volume: volumes.statistics('volume').read(),
       snapshot: volumes.statistics('snapshot').read(),

@@ -171,20 +171,17 @@ describe('deleteHost', () => {
 test('deleteHost() does not wait for the rate of a limited volume, which keeps its limits', async () => {
   await control.operations.patchVolume({ id: 'a', body: { limits: { writeIops: 1 } } });
   await putHost(hostA);
-  const { volume, close } = control.volumes.open(
-    { kind: 'volume', name: 'a' },
-    { evicted: () => undefined },
-  );
+  const handle = control.volumes.open({ kind: 'volume', name: 'a' }, { evicted: () => undefined });
   const write = (): Promise<unknown> =>
-    new Promise((resolve) => volume.write(0, new Uint8Array(4096), false, resolve));
+    new Promise((resolve) => handle.volume.write(0, new Uint8Array(4096), false, resolve));
   const writes = [write(), write(), write()];
   control.fence = async () => void (await Promise.all(writes));
   await deleteHost(hostA);
   expect(await Promise.all(writes)).toEqual([null, null, null]);
   const later = [write(), write()];
   await later[0];
-  expect(volume.inFlightCount).toBe(1);
-  await close();
+  expect(handle.volume.inFlightCount).toBe(1);
+  await handle.close();
   await Promise.all(later);
 });
 

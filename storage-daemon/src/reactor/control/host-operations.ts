@@ -16,7 +16,6 @@ import { ProblemError } from '@varve/contract/problem';
 
 import { parseDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
 import type { NodeName } from '../../store/store-api.ts';
-import type { ExportServer } from '../export-server.ts';
 import { formatExportName } from '../export-name.ts';
 import { hostsOf } from '../host-grants.ts';
 import type { ArgumentOf, Creation } from '../messages.ts';
@@ -29,11 +28,9 @@ const keyFields = ['hostKey', 'controllerKey'] as const;
 
 /** Calls on grants. */
 export class HostOperations {
-  readonly #exports: ExportServer;
   readonly #dependencies: ControlDependencies;
 
-  constructor(exports: ExportServer, dependencies: ControlDependencies) {
-    this.#exports = exports;
+  constructor(dependencies: ControlDependencies) {
     this.#dependencies = dependencies;
   }
 
@@ -53,8 +50,10 @@ export class HostOperations {
     const host = storedHost(hostNqn, body);
     const isNew = before.length === 0;
     await this.#store(action, found, [host]);
-    this.#exports.accessChanged();
-    if (isNew) this.#tell(found, `Host ${hostNqn} may attach it.`);
+    if (isNew) {
+      this.#tell(found, `Host ${hostNqn} may attach it.`);
+      this.#dependencies.exports.accessChanged();
+    }
     return { isNew, object: viewHost(found, host) };
   }
 
@@ -91,10 +90,10 @@ export class HostOperations {
 
   /** What the host has sent already is done at once, not at the volume's rate: the next host waits for it. */
   async #fence({ summary }: FoundNode, hostNqn: string): Promise<void> {
-    const { volumes } = this.#dependencies;
+    const { volumes, exports } = this.#dependencies;
     volumes.setLimits(summary, {});
     try {
-      await this.#exports.fence(summary.name, hostNqn);
+      await exports.fence(summary.name, hostNqn);
     } finally {
       volumes.setLimits(summary, decodeVolumeAttributes(summary.attributes).limits);
     }

@@ -75,6 +75,11 @@ export class NvmeServer implements HostFence {
     return this.#target.controllerCount;
   }
 
+  /** Queues whose host did not prove itself, since the start. */
+  get authenticationFailureCount(): number {
+    return this.#target.authenticationFailureCount;
+  }
+
   /** Where hosts connect. */
   get addresses(): readonly NvmeListenAddress[] {
     return this.#listeners.map(({ address }) => address);
