@@ -9,13 +9,11 @@
  * The ring's own descriptor cannot be watched: with deferred task work, current kernels do not report completions
  * there until the thread asks for them.
  */
-import { closeSync } from 'node:fs';
-
 import koffi from 'koffi';
 
 import { RingRefusedError } from './ring-refused-error.ts';
 import type { Ring } from './ring.ts';
-import { clearEvents, createEventDescriptor, errorName } from './system-calls.ts';
+import { clearEvents, closeDescriptor, createEventDescriptor, errorName } from './system-calls.ts';
 
 /** How a loop waits. */
 export interface RingLoopOptions {
@@ -84,7 +82,7 @@ export class RingLoop {
     this.#isClosed = true;
     this.#poll.close();
     this.#ring.close();
-    closeSync(this.#eventFd);
+    closeDescriptor(this.#eventFd);
   }
 
   #schedule(): void {

@@ -11,8 +11,6 @@
  * - Completions beyond the queue's size are kept by the kernel, none is lost.
  * - A ring belongs to the thread that created it (SINGLE_ISSUER).
  */
-import { closeSync } from 'node:fs';
-
 import { assert } from '@varve/common/assert';
 
 import { Arena } from './arena.ts';
@@ -38,6 +36,7 @@ import {
 } from './kernel-abi.ts';
 import { createRing, type RingMemory, type RingSizes } from './ring-setup.ts';
 import {
+  closeDescriptor,
   type EnterArgument,
   type EnterCounts,
   errorName,
@@ -310,7 +309,7 @@ export class Ring {
       this.reap();
     }
     this.#isClosed = true;
-    closeSync(this.fd);
+    closeDescriptor(this.fd);
     this.#memory.unmap();
     this.#wait.unmap();
   }

@@ -25,6 +25,7 @@ const registerFunction = libc.func(
 );
 const eventDescriptorFunction = libc.func('int eventfd(uint32_t value, int flags)');
 const readEventFunction = libc.func('int eventfd_read(int fd, void *value)');
+const closeFunction = libc.func('int close(int fd)');
 const mmapFunction = libc.func(
   'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
 );
@@ -97,6 +98,14 @@ export function clearEvents(fd: number): void {
 
 /** Takes the count of events, which nobody reads. */
 const eventValue = new Uint8Array(128);
+
+/**
+ * Closes a descriptor that the kernel gave to us and not to Node.js, which keeps a list of its own in each thread and
+ * warns of any other.
+ */
+export function closeDescriptor(fd: number): number {
+  return check(closeFunction(fd));
+}
 
 /** Maps `lengthBytes`; answers the address. `fd` is -1 for memory that is no file's. */
 export function mapMemory(
