@@ -50,6 +50,7 @@ describe('the configuration', () => {
       tlsCertificateFile: undefined,
       tlsKeyFile: undefined,
       mapMemoryBytes: undefined,
+      deallocateBytesPerSecond: 2 ** 29,
       ioEngine: 'auto',
       logLevel: 'info',
     });
@@ -80,6 +81,20 @@ describe('the configuration', () => {
     })) {
       expect(() => read('--map-memory', text)).toThrow(
         `Reading the configuration failed: --map-memory: "${text}": ${reason}`,
+      );
+    }
+  });
+
+  test('takes the rate of deallocation in bytes or binary units, or off', () => {
+    expect(read('--deallocate', '2GiB')).toMatchObject({ deallocateBytesPerSecond: 2 ** 31 });
+    expect(read('--deallocate', 'off')).toMatchObject({ deallocateBytesPerSecond: 0 });
+    for (const [text, reason] of Object.entries({
+      '1': 'must be at least 1MiB, or off',
+      '0': 'must be at least 1MiB, or off',
+      on: 'must be bytes, or a whole number with KiB, MiB, GiB or TiB, or off',
+    })) {
+      expect(() => read('--deallocate', text)).toThrow(
+        `Reading the configuration failed: --deallocate: "${text}": ${reason}`,
       );
     }
   });

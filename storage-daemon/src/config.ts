@@ -18,7 +18,7 @@ import {
   parseNbdListenAddress,
   parseNvmeListenAddress,
 } from './listen-address.ts';
-import { parseMapMemory } from './memory-size.ts';
+import { parseDeallocateRate, parseMapMemory } from './memory-size.ts';
 import type { IoEngineSetting, NbdListenAddress, NvmeListenAddress } from './reactor/messages.ts';
 
 /** Listeners of one kind: a daemon has one or two. */
@@ -38,6 +38,8 @@ export interface DaemonConfig {
   readonly tlsKeyFile: string | undefined;
   /** For the maps of each pool; undefined for 512 MiB per TiB of it. */
   readonly mapMemoryBytes: number | undefined;
+  /** Rate at which devices are told of freed blocks; 0: never. */
+  readonly deallocateBytesPerSecond: number;
   readonly tlsClientAuthorityFile: string | undefined;
   readonly clientRolesFile: string | undefined;
   readonly ioEngine: IoEngineSetting;
@@ -61,6 +63,7 @@ const settingsSchema = z.strictObject({
   tlsCertificateFile: z.string().min(1).optional(),
   tlsKeyFile: z.string().min(1).optional(),
   mapMemory: z.string().optional(),
+  deallocate: z.string(),
   tlsClientAuthorityFile: z.string().min(1).optional(),
   clientRolesFile: z.string().min(1).optional(),
   ioEngine: z.enum(ioEngines),
@@ -143,6 +146,13 @@ function addServingOptions(command: Command): Command {
         'VARVE_MAP_MEMORY',
         'memory for the maps of each pool, e.g. 2GiB (default: 512MiB per TiB of the pool, at least 64MiB)',
       ),
+    )
+    .addOption(
+      option(
+        '--deallocate <rate>',
+        'VARVE_DEALLOCATE',
+        "bytes per second of freed space that each pool's devices are told of (NVMe Deallocate, holes in files), or off",
+      ).default('512MiB'),
     );
 }
 
@@ -240,6 +250,12 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
       rest.mapMemory === undefined
         ? undefined
         : parseText('mapMemory', rest.mapMemory, sources, parseMapMemory),
+    deallocateBytesPerSecond: parseText(
+      'deallocate',
+      rest.deallocate,
+      sources,
+      parseDeallocateRate,
+    ),
     ioEngine: rest.ioEngine,
     logLevel: rest.logLevel,
   };

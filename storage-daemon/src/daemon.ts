@@ -75,6 +75,7 @@ export async function startDaemon(
   try {
     const started = await thread.channel.call('start', {
       mapMemoryBytes: config.mapMemoryBytes,
+      deallocateBytesPerSecond: config.deallocateBytesPerSecond,
       nbd: config.nbdListen,
     });
     parts.metrics.setIoEngine(started.ioEngine);

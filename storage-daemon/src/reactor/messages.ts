@@ -112,7 +112,12 @@ interface Operation<Argument, Reply> {
 export interface ReactorOperations {
   /** The first call: listens for NBD clients. */
   readonly start: Operation<
-    { readonly mapMemoryBytes: number | undefined; readonly nbd: readonly NbdListenAddress[] },
+    {
+      readonly mapMemoryBytes: number | undefined;
+      /** 0: never. */
+      readonly deallocateBytesPerSecond: number;
+      readonly nbd: readonly NbdListenAddress[];
+    },
     {
       readonly exports: Info['exports'];
       readonly ioEngine: IoEngineName;

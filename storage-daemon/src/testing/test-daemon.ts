@@ -69,6 +69,7 @@ export class TestDaemon {
         tlsCertificateFile: undefined,
         tlsKeyFile: undefined,
         mapMemoryBytes: undefined,
+        deallocateBytesPerSecond: 2 ** 29,
         tlsClientAuthorityFile: undefined,
         clientRolesFile: undefined,
         ioEngine: 'auto',

@@ -27,8 +27,9 @@ export function createOperations(
   const hosts = new HostOperations(dependencies);
   const filesystems = new FilesystemOperations(dependencies);
   return {
-    start: async ({ mapMemoryBytes, nbd }) => {
+    start: async ({ mapMemoryBytes, deallocateBytesPerSecond, nbd }) => {
       shared.pools.mapMemoryBytes = mapMemoryBytes;
+      shared.pools.deallocateBytesPerSecond = deallocateBytesPerSecond;
       const { ioEngine, ioEngineReason, ioEngineRefusal } = engine;
       if (ioEngineRefusal !== undefined) throw ioEngineRefusal;
       shared.notices.log('info', 'I/O engine chosen', { ioEngine, reason: ioEngineReason });

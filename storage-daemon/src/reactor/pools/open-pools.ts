@@ -40,6 +40,8 @@ export class OpenPools {
 
   /** For the maps of each pool that is opened from now on; undefined for the store's default. */
   mapMemoryBytes: number | undefined;
+  /** Rate at which devices of such a pool are told of freed blocks; 0: never. */
+  deallocateBytesPerSecond = 0;
 
   constructor(engine: StoreEngine, environment: StoreEnvironment) {
     this.#engine = engine;
@@ -68,8 +70,11 @@ export class OpenPools {
       }
       await checkIdentity(identity, held);
       const environment = this.#environment;
-      const { mapMemoryBytes } = this;
-      const options = mapMemoryBytes === undefined ? {} : { mapMemoryBytes };
+      const { mapMemoryBytes, deallocateBytesPerSecond: bytesPerSecond } = this;
+      const options = {
+        ...(mapMemoryBytes !== undefined && { mapMemoryBytes }),
+        ...(bytesPerSecond > 0 && { deallocate: { bytesPerSecond } }),
+      };
       const store = await this.#engine.openStore(options, { devices: held, environment });
       // No turn passes from here to the entry: pools that open at the same time see each other.
       this.#refuseDouble(identity.pool, store);
