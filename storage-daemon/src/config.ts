@@ -151,7 +151,7 @@ function addServingOptions(command: Command): Command {
       option(
         '--deallocate <rate>',
         'VARVE_DEALLOCATE',
-        "bytes per second of freed space that each pool's devices are told of (NVMe Deallocate, holes in files), or off",
+        "freed bytes per second that a pool's devices are told of (NVMe Deallocate, holes in files), or off",
       ).default('512MiB'),
     );
 }
