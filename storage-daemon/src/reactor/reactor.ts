@@ -18,12 +18,13 @@ assert(parentPort !== null, 'this module is the entry of a thread');
 runReactor(parentPort, ({ log }) => {
   const { ioEngine } = workerData as ReactorThreadOptions;
   markAsIoFlusher(log);
+  const chosen = chooseIoEngine(ioEngine);
   return {
-    engine: createBlockStoreEngine(chooseIoEngine(ioEngine), log),
+    engine: createBlockStoreEngine(chosen, log),
     createExports: (parts) => {
       const access = new HostGrants(parts.pools);
       return new ReactorExports({
-        nbd: new Connections(parts),
+        nbd: new Connections({ ...parts, ioRing: chosen.ioRing }),
         nvme: new NvmeServer({ ...parts, access, version: daemonVersion }),
       });
     },
