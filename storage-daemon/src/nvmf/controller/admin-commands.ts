@@ -7,6 +7,7 @@ import { NvmeStatus, type NvmeStatusValue } from '../nvme-status.ts';
 import type { CommandSlot } from '../queue/command-slot.ts';
 import { AdminOpcode, broadcastNsid, volumeNsid } from '../wire-constants.ts';
 import { AsyncEvent } from './async-events.ts';
+import type { CommandReply } from './command-reply.ts';
 import { discoveryLog } from './discovery-log.ts';
 import { getFeature, setFeature } from './features.ts';
 import {
@@ -26,15 +27,6 @@ import {
   smartLog,
 } from './log-pages.ts';
 import type { NvmeController } from './nvme-controller.ts';
-
-/** How a command ends. */
-export interface CommandReply {
-  readonly status: NvmeStatusValue;
-  readonly result?: number;
-  readonly resultHigh?: number;
-  /** Exactly as much as the host has room for. */
-  readonly data?: Buffer;
-}
 
 const success: CommandReply = { status: NvmeStatus.SUCCESS };
 const invalidField: CommandReply = { status: NvmeStatus.INVALID_FIELD };

@@ -2,7 +2,7 @@
 import { nvmeIoQueuesMax } from '../../limits.ts';
 import { NvmeStatus } from '../nvme-status.ts';
 import type { CommandSlot } from '../queue/command-slot.ts';
-import type { CommandReply } from './admin-commands.ts';
+import type { CommandReply } from './command-reply.ts';
 import type { NvmeController } from './nvme-controller.ts';
 
 /** Feature identifiers. */

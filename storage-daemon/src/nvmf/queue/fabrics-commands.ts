@@ -8,7 +8,7 @@ import {
   nvmeQueueEntriesMax,
 } from '../../limits.ts';
 import { DhchapController } from '../auth/dhchap-controller.ts';
-import type { CommandReply } from '../controller/admin-commands.ts';
+import type { CommandReply } from '../controller/command-reply.ts';
 import type { ControllerQueue, NvmeController } from '../controller/nvme-controller.ts';
 import { NvmeStatus, type NvmeStatusValue } from '../nvme-status.ts';
 import type { ConnectRefusal, NvmeTarget } from '../nvme-target.ts';

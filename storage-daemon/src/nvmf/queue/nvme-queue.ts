@@ -11,7 +11,8 @@
 import { assert } from '@varve/common/assert';
 
 import { nvmeCapsuleDataBytesMax, nvmeTransferBytesMax } from '../../limits.ts';
-import { type CommandReply, judgeAdmin, runAdmin } from '../controller/admin-commands.ts';
+import { judgeAdmin, runAdmin } from '../controller/admin-commands.ts';
+import type { CommandReply } from '../controller/command-reply.ts';
 import type { ControllerQueue, NvmeController } from '../controller/nvme-controller.ts';
 import { IoCommands } from '../io/io-commands.ts';
 import { QueueBudget } from '../nvme-budget.ts';

@@ -1,7 +1,7 @@
 /** What a queue sends for commands: completions, with data in front of them where there is some. */
 import { assert } from '@varve/common/assert';
 
-import type { CommandReply } from '../controller/admin-commands.ts';
+import type { CommandReply } from '../controller/command-reply.ts';
 import { encodeStatus, NvmeStatus } from '../nvme-status.ts';
 import {
   type Completion,
