@@ -171,6 +171,7 @@ describe('every route', () => {
 describe('the OpenAPI document', () => {
   interface Operation {
     readonly operationId: string;
+    readonly description?: string;
     readonly parameters?: readonly { readonly name: string; readonly in: string }[];
     readonly requestBody?: unknown;
     readonly responses: Readonly<Record<string, unknown>>;
@@ -218,6 +219,8 @@ describe('the OpenAPI document', () => {
     const statuses = new Set([...success, ...problems].map(String));
     expect(Object.keys(operation?.responses ?? {}).sort()).toEqual([...statuses].sort());
     expect(operation?.security).toEqual(route.isPublic ? [] : undefined);
+    const access = route.isPublic ? 'Open to all.' : `Roles: ${route.roles.join(', ')}.`;
+    expect(operation?.description).toBe(access);
   });
 
   test('has no reference that leads nowhere', () => {

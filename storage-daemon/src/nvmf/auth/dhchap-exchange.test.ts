@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
+import * as fc from 'fast-check';
+
 import { DhchapController, type DhchapControllerOptions } from './dhchap-controller.ts';
 import { DhchapHost, type DhchapHostOptions } from './dhchap-host.ts';
 import {
@@ -246,6 +248,42 @@ test('a queue stays authenticated while its host proves itself anew, and not if 
   expect(controller.isAuthenticated).toBe(true);
   controller.receive(stranger.answer(controller.take(roomBytes) ?? Buffer.of()) ?? Buffer.of());
   expect([controller.state, controller.isAuthenticated]).toEqual(['failed', false]);
+});
+
+test('nobody gets in who does not know the key, whatever is sent in whatever order', () => {
+  const stranger = fc.record({
+    kind: fc.constantFrom('negotiate', 'reply', 'success2', 'noise'),
+    noise: fc.uint8Array({ maxLength: 300 }),
+    flips: fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { maxLength: 3 }),
+    isTaken: fc.boolean(),
+    roomBytes: fc.constantFrom(roomBytes, 80, 8, 0),
+  });
+  const property = fc.property(fc.array(stranger, { maxLength: 12 }), (steps) => {
+    const controller = createController({ controllerSecret });
+    // It knows all of the protocol and everything but the host's key.
+    const host = new DhchapHost({
+      ...names,
+      hostSecret: { hash: undefined, key: Buffer.alloc(32, 9) },
+      controllerSecret,
+    });
+    let heard: Buffer = Buffer.of();
+    for (const { kind, noise, flips, isTaken, roomBytes: room } of steps) {
+      let message: Buffer = Buffer.from(noise);
+      if (kind === 'negotiate') message = host.negotiate();
+      else if (kind === 'success2') message = encodeSuccess2(1);
+      else if (kind === 'reply' && host.state === 'negotiating') {
+        message = host.answer(heard) ?? message;
+      }
+      for (const [at, value] of flips) if (at < message.length) message.writeUInt8(value, at);
+      controller.receive(message);
+      expect(controller.isAuthenticated).toBe(false);
+      if (!isTaken) continue;
+      heard = controller.take(room) ?? Buffer.of();
+      expect(heard.length).toBeLessThanOrEqual(room);
+      expect(controller.isAuthenticated).toBe(false);
+    }
+  });
+  fc.assert(property, { numRuns: 2000 });
 });
 
 function withByte(bytes: Buffer, at: number, value: number): Buffer {
