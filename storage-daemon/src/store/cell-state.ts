@@ -170,6 +170,11 @@ export class CellState {
     }
   }
 
+  /** Grows with each change of the tree of nodes. */
+  get treeVersion(): number {
+    return this.#treeVersion;
+  }
+
   nodeOf(id: number): TreeNode {
     const node = this.nodes.get(id);
     assert(node !== undefined, `cell ${this.cell} has no node ${id}`);

@@ -17,6 +17,8 @@ import { JournalWriter, type JournalPosition } from '../journal/journal-writer.t
 import type { ReadPage } from '../map/map-pages.ts';
 import { BackgroundWork } from './background-work.ts';
 import { CellSpace } from './cell-space.ts';
+import { ClusterHealer } from './clusters/cluster-healer.ts';
+import { SlackHarvest } from './clusters/slack-harvest.ts';
 import type { CellState } from './cell-state.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
 import type { CellTables } from './checkpoint/checkpoint-image.ts';
@@ -41,7 +43,8 @@ const dirtyFramesMin = 64;
 const defaultJournalTimerMs = 100;
 const defaultCheckpointIntervalMs = 30_000;
 const defaultCheckpointRecords = 500_000;
-const defaultNaturalShareMax = 0;
+/** Share of the room in use up to which holes get whole clusters: beyond it slack would be given up soon. */
+const defaultNaturalShareMax = 0.8;
 
 /** Fixed properties of an open cell. */
 export interface CellOpenOptions {
@@ -77,6 +80,8 @@ export class Cell {
   readonly residency: RecordResidency;
   readonly devices: PoolDevices;
   readonly background: BackgroundWork;
+  readonly harvest: SlackHarvest;
+  readonly healer: ClusterHealer;
   /** All I/O, for R11. */
   readonly tracker: IoTracker;
   /** Writes in place under way: a snapshot waits for those that began before it (R5). */
@@ -123,6 +128,8 @@ export class Cell {
       const giveBack = () => this.#giveBackGroups();
       this.#exchange = new GroupExchange(state, { ...dependencies, giveBack });
     }
+    this.harvest = new SlackHarvest({ cell: this, environment });
+    this.healer = new ClusterHealer(options.open.heal ?? {}, { cell: this, environment });
     this.#releaseQuarantine();
     this.#armCheckpointTimer();
   }
@@ -209,10 +216,11 @@ export class Cell {
   }
 
   /**
-   * Hurries what gives space back: commits, writes a checkpoint, asks other cells, lets background work run. Never
-   * rejects.
+   * Hurries what gives space back: gives slack up, commits, writes a checkpoint, asks other cells, lets background work
+   * run. Never rejects.
    */
   async reclaimSpace(): Promise<void> {
+    await this.harvest.run();
     await this.#releaseFreed();
     await this.#exchange?.request();
     await this.#environment.yieldTurn();
@@ -222,7 +230,8 @@ export class Cell {
   mayReclaimSpace(attempts: number): boolean {
     const { quarantine, deallocation } = this.state.allocator;
     const isAwaited = quarantine.size > 0 || (deallocation?.inFlightBlocks ?? 0) > 0;
-    return isAwaited || this.background.hasWork || (attempts === 0 && this.#exchange !== undefined);
+    const mayBeGiven = attempts === 0 && this.#exchange !== undefined;
+    return isAwaited || this.background.hasWork || this.harvest.hasSlack || mayBeGiven;
   }
 
   /** Resolves when what was freed before may be used again. */
@@ -303,6 +312,7 @@ export class Cell {
     this.#wakeRingWaiters();
     this.background.stop();
     this.#exchange?.stop();
+    this.healer.stop();
   }
 
   /** Ends timers and background work; nobody is called any more. */
@@ -312,18 +322,21 @@ export class Cell {
     this.#cancelCheckpointTimer?.();
     this.journal.stop();
     this.background.stop();
+    this.healer.stop();
     this.#exchange?.stop();
   }
 
   /** Begins what goes on by itself. */
   start(): void {
     this.background.wake();
+    this.healer.start();
     this.#exchange?.start();
   }
 
   /** Ends it: what it would record behind a last checkpoint would have to be replayed. */
   stopBackground(): void {
     this.background.stop();
+    this.healer.stop();
     this.#exchange?.stop();
   }
 

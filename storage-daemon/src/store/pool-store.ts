@@ -266,6 +266,8 @@ export class PoolStore implements api.Store {
       groupsReturned: total(({ space }) => space.groupsReturned),
       deallocatedBytes: blocksToBytes(this.#deallocator?.deallocatedBlocks ?? 0),
       deallocateFailures: this.#deallocator?.failures ?? 0,
+      healedClusters: total(({ healer }) => healer.healedClusters),
+      harvestedBlocks: total(({ harvest }) => harvest.harvestedBlocks),
       mapHits: total(({ state }) => state.pages.counters.hits),
       mapMisses: total(({ state }) => state.pages.counters.misses),
       mapEvictions: total(({ state }) => state.pages.counters.evictions),
@@ -293,6 +295,10 @@ export class PoolStore implements api.Store {
 
   async drainBackgroundWork(): Promise<void> {
     for (const cell of this.#cells) await cell.background.idle();
+  }
+
+  async healClusters(): Promise<void> {
+    for (const cell of this.#cells) await cell.healer.heal();
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,16 @@ export interface DeallocateOptions {
   readonly runBlocksMin?: number;
 }
 
+/** How split clusters are made natural again in the background. */
+export interface HealOptions {
+  /** Milliseconds between looks for some; default 1000. */
+  readonly intervalMs?: number;
+  /** Clusters healed per look; default 256. */
+  readonly clustersMax?: number;
+  /** Blocks read and written by users between two looks up to which a cell counts as idle; default 256. */
+  readonly idleBlocksMax?: number;
+}
+
 /** Limits and pacing of an open store; none changes the format. */
 export interface OpenOptions {
   /** Refuse all changes (inspection). */
@@ -62,8 +72,9 @@ export interface OpenOptions {
   readonly mapMemoryBytes?: number;
   /** Whether and how devices are told which blocks they may forget; default: they are not. */
   readonly deallocate?: DeallocateOptions | undefined;
-  /** Share of the room in use up to which a hole gets a whole cluster for its first block; default 0: never. */
+  /** Share of the room in use up to which a hole gets a whole cluster for its first block; default 0.8. */
   readonly naturalShareMax?: number;
+  readonly heal?: HealOptions;
 }
 
 /**
@@ -150,6 +161,10 @@ export interface StoreCounters {
   readonly groupsTaken: number;
   /** Allocation groups that cells have given back to the pool. */
   readonly groupsReturned: number;
+  /** Split clusters that were made natural again. */
+  readonly healedClusters: number;
+  /** Blocks of slack that were given up in a full pool. */
+  readonly harvestedBlocks: number;
   /** Bytes of freed blocks that devices were told of. */
   readonly deallocatedBytes: number;
   /** Deallocations that devices refused. */
@@ -274,6 +289,8 @@ export interface Store {
 
   /** Writes a checkpoint now and resolves when its root is durable. */
   checkpoint(): Promise<void>;
+  /** Makes split clusters natural again now, as far as a look of the background work goes. */
+  healClusters(): Promise<void>;
   /** Resolves when no walk and no free-queue work is left. */
   drainBackgroundWork(): Promise<void>;
   /** Drains I/O, writes a checkpoint, ends all timers. Leaves the devices open. May be called twice. */

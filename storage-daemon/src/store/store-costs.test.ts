@@ -36,7 +36,8 @@ class CountedPool {
       { images: blankImages([65_536]), random: new SeededRandom(1) },
     );
     await machine.format(storeEngine, 1, {});
-    const options = { journalTimerMs: Infinity, checkpointIntervalMs: Infinity };
+    const heal = { intervalMs: Infinity };
+    const options = { journalTimerMs: Infinity, checkpointIntervalMs: Infinity, heal };
     const store = await machine.drive('opening', machine.open(storeEngine, options));
     return new CountedPool(machine, store);
   }
@@ -56,6 +57,11 @@ class CountedPool {
   write(io: NodeIo, lbn: number, blockCount = 1): Promise<void> {
     const source = new Uint8Array(blockCount * blockSizeBytes).fill(1 + (lbn % 200));
     return this.io((done) => io.write(lbn, source, false, done));
+  }
+
+  read(io: NodeIo, lbn: number, blockCount: number): Promise<void> {
+    const target = new Uint8Array(blockCount * blockSizeBytes);
+    return this.io((done) => io.read(lbn, target, done));
   }
 
   flush(io: NodeIo): Promise<void> {
@@ -164,6 +170,27 @@ describe('a write', () => {
     const io = await pool.createVolume('v', 4096);
     const cost = await pool.costOf(() => pool.write(io, 0, 256));
     expect(cost).toEqual({ writes: 1, writtenBytes: 2 ** 20, reads: 0, records: 1 });
+  });
+
+  test('of 4 MiB to fresh space is few device writes and few records', async () => {
+    const pool = await CountedPool.open();
+    const io = await pool.createVolume('v', 4096);
+    const cost = await pool.costOf(() => pool.write(io, 0, 1024));
+    expect(cost.writtenBytes).toBe(2 ** 22);
+    expect(cost.writes).toBeLessThanOrEqual(2);
+    expect(cost.records).toBeLessThanOrEqual(2);
+    const read = await pool.costOf(() => pool.read(io, 0, 1024));
+    expect(read.reads).toBeLessThanOrEqual(2);
+  });
+
+  test('beside others in a cluster is one device write and one record; over them it is no record', async () => {
+    const pool = await CountedPool.open();
+    const io = await pool.createVolume('v', 4096);
+    await pool.write(io, 5);
+    const beside = await pool.costOf(() => pool.write(io, 6, 4));
+    expect(beside).toEqual({ writes: 1, writtenBytes: 4 * blockSizeBytes, reads: 0, records: 1 });
+    const over = await pool.costOf(() => pool.write(io, 5, 5));
+    expect(over).toEqual({ writes: 1, writtenBytes: 5 * blockSizeBytes, reads: 0, records: 0 });
   });
 });
 

@@ -161,6 +161,8 @@ export class MemoryStore implements Store {
       dataBlocksWritten: this.#pool.blocksWritten,
       dataBlocksRead: this.#pool.blocksRead,
       groupsTaken: 0,
+      healedClusters: 0,
+      harvestedBlocks: 0,
       groupsReturned: 0,
       deallocatedBytes: 0,
       deallocateFailures: 0,
@@ -181,6 +183,8 @@ export class MemoryStore implements Store {
   async checkpoint(): Promise<void> {}
 
   async drainBackgroundWork(): Promise<void> {}
+
+  async healClusters(): Promise<void> {}
 
   async close(): Promise<void> {
     this.#isClosed = true;

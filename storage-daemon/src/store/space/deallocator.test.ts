@@ -16,7 +16,9 @@ async function openPool(
 ): Promise<DrivenPool> {
   const images = await formatImages(storeEngine, options.groupCount ?? 8);
   const failRequest = (kind: string) => options.refuses === true && kind === 'deallocate';
-  return DrivenPool.open(storeEngine, images, { open: { deallocate }, machine: { failRequest } });
+  // Blocks of clusters that are not written whole are by themselves, and come free by themselves.
+  const open = { deallocate, naturalShareMax: 0 };
+  return DrivenPool.open(storeEngine, images, { open, machine: { failRequest } });
 }
 
 function discard(pool: DrivenPool, io: NodeIo, lbn: number, blockCount: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** All planted bugs: every rule of the design broken on purpose, one at a time. */
+import { clusterBugs } from './cluster-bugs.ts';
 import { deallocationBugs } from './deallocation-bugs.ts';
 import { journalBugs } from './journal-bugs.ts';
 import { orderingBugs } from './ordering-bugs.ts';
@@ -15,4 +16,5 @@ export const plantedBugs: readonly PlantedBug[] = [
   ...ownershipBugs,
   ...serviceBugs,
   ...residencyBugs,
+  ...clusterBugs,
 ];

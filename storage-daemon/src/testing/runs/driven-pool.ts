@@ -26,7 +26,11 @@ export const storyGeometry: GeometryOptions = {
   reserveBlocks: 64,
 };
 /** Nothing is written by a timer. */
-const quiet: OpenOptions = { journalTimerMs: Infinity, checkpointIntervalMs: Infinity };
+const quiet: OpenOptions = {
+  journalTimerMs: Infinity,
+  checkpointIntervalMs: Infinity,
+  heal: { intervalMs: Infinity },
+};
 /** Blocks before the first allocation group, and behind the last. */
 const fixedAreaBlocks = 1536;
 

@@ -86,7 +86,7 @@ export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig
       journalTimerMs: random.pick([1, 20, 100]),
       checkpointIntervalMs: random.pick([5, 200, 30_000]),
       checkpointRecords: random.pick([10, 100, 500_000]),
-      naturalShareMax: 0.8,
+      heal: { intervalMs: Infinity },
       ...profile.open,
     },
     history: drawHistory(random, profile, { space, cellCount }),
