@@ -9,7 +9,7 @@
 import { splitOf } from '../../map/leaf-entries.ts';
 import type { SplitRecord } from '../../format/map-leaf.ts';
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
-import type { Cell } from '../cell.ts';
+import type { WorkedCell } from './worked-cell.ts';
 import type { HealOptions } from '../store-api.ts';
 import type { CancelTimer, StoreEnvironment } from '../store-environment.ts';
 import type { TreeNode } from '../tree-node.ts';
@@ -33,7 +33,7 @@ interface Candidate {
 /** Heals in one cell. */
 export class ClusterHealer {
   readonly #options: HealOptions;
-  readonly #cell: Cell;
+  readonly #cell: WorkedCell;
   readonly #environment: StoreEnvironment;
   readonly #scan: LeafScan;
   #cancelTimer: CancelTimer | undefined;
@@ -47,7 +47,10 @@ export class ClusterHealer {
   /** Clusters healed so far. */
   healedClusters = 0;
 
-  constructor(options: HealOptions, dependencies: { cell: Cell; environment: StoreEnvironment }) {
+  constructor(
+    options: HealOptions,
+    dependencies: { cell: WorkedCell; environment: StoreEnvironment },
+  ) {
     const { cell, environment } = dependencies;
     this.#options = options;
     this.#cell = cell;

@@ -1,5 +1,5 @@
 /** Goes through the leaves of a cell's volumes one by one, for work on their clusters. */
-import type { Cell } from '../cell.ts';
+import type { WorkedCell } from './worked-cell.ts';
 import type { StoreError } from '../store-error.ts';
 import type { TreeNode } from '../tree-node.ts';
 import { leafBlocks } from '../../format/pool-layout.ts';
@@ -16,12 +16,12 @@ export interface ScannedLeaf {
 
 /** Where a scan goes on: a volume, and the first block that was not looked at. */
 export class LeafScan {
-  readonly #cell: Cell;
+  readonly #cell: WorkedCell;
   readonly #wants: (node: TreeNode) => boolean;
   #nodeId = 0;
   #lbn = 0;
 
-  constructor(dependencies: { cell: Cell; wants: (node: TreeNode) => boolean }) {
+  constructor(dependencies: { cell: WorkedCell; wants: (node: TreeNode) => boolean }) {
     this.#cell = dependencies.cell;
     this.#wants = dependencies.wants;
   }

@@ -4,7 +4,7 @@
  */
 import { countBits, wholeMask } from '../../format/map-leaf.ts';
 import { clusterSizeBlocks } from '../../units.ts';
-import type { Cell } from '../cell.ts';
+import type { WorkedCell } from './worked-cell.ts';
 import type { StoreEnvironment } from '../store-environment.ts';
 import { LeafScan, type ScannedLeaf } from './leaf-scan.ts';
 
@@ -13,7 +13,7 @@ const blocksPerRun = 4096;
 
 /** Harvests in one cell. */
 export class SlackHarvest {
-  readonly #cell: Cell;
+  readonly #cell: WorkedCell;
   readonly #environment: StoreEnvironment;
   readonly #scan: LeafScan;
   #running: Promise<void> | undefined;
@@ -24,7 +24,7 @@ export class SlackHarvest {
   /** Blocks given up so far. */
   harvestedBlocks = 0;
 
-  constructor(dependencies: { cell: Cell; environment: StoreEnvironment }) {
+  constructor(dependencies: { cell: WorkedCell; environment: StoreEnvironment }) {
     const { cell, environment } = dependencies;
     this.#cell = cell;
     this.#environment = environment;
