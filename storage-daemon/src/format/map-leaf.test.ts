@@ -178,7 +178,7 @@ describe('decodeMapLeaf()', () => {
 
   test('copyLeaf() gives a copy that nothing is shared with', () => {
     const leaf = goldenLeaf();
-    const copy = copyLeaf(leaf);
+    const copy = copyLeaf(leaf, emptyLeaf());
     expect(copy).toEqual(goldenLeaf());
     for (const words of [copy.extPbn, copy.extCrc, copy.extBirth, copy.base, copy.birth])
       words[1] = 77;

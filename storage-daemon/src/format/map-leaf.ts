@@ -81,25 +81,39 @@ export interface MapLeaf {
   readonly inline: (SplitRecord | undefined)[];
 }
 
-/** A leaf that maps nothing. */
-export function emptyLeaf(): MapLeaf {
-  // One buffer: a leaf stands for 16 MiB of a volume, and there may be a lot of them.
-  const buffer = new ArrayBuffer(12 * leafClustersMax);
+/** Bytes of the arrays of a leaf, split records aside. */
+export const leafBytes = 12 * leafClustersMax + 12 * extensionsMax;
+
+/** A leaf that maps nothing, with its arrays in `leafBytes` zeros of a buffer. */
+export function leafOver(buffer: ArrayBuffer, start: number): MapLeaf {
+  const extStart = start + 12 * leafClustersMax;
   return {
-    extPbn: new Uint32Array(extensionsMax),
-    extCrc: new Uint32Array(extensionsMax),
-    extBirth: new Uint32Array(extensionsMax),
-    base: new Uint32Array(buffer, 0, leafClustersMax),
-    birth: new Uint32Array(buffer, 4 * leafClustersMax, leafClustersMax),
-    validMask: new Uint16Array(buffer, 8 * leafClustersMax, leafClustersMax),
-    splitIndex: new Int16Array(buffer, 10 * leafClustersMax, leafClustersMax).fill(-1),
-    inline: Array.from({ length: inlineRecords }, () => undefined),
+    extPbn: new Uint32Array(buffer, extStart, extensionsMax),
+    extCrc: new Uint32Array(buffer, extStart + 4 * extensionsMax, extensionsMax),
+    extBirth: new Uint32Array(buffer, extStart + 8 * extensionsMax, extensionsMax),
+    base: new Uint32Array(buffer, start, leafClustersMax),
+    birth: new Uint32Array(buffer, start + 4 * leafClustersMax, leafClustersMax),
+    validMask: new Uint16Array(buffer, start + 8 * leafClustersMax, leafClustersMax),
+    splitIndex: new Int16Array(buffer, start + 10 * leafClustersMax, leafClustersMax).fill(-1),
+    inline: new Array<SplitRecord | undefined>(inlineRecords).fill(undefined),
   };
 }
 
-/** An independent copy. */
-export function copyLeaf(leaf: MapLeaf): MapLeaf {
-  const copy = emptyLeaf();
+/** A leaf that maps nothing. */
+export function emptyLeaf(): MapLeaf {
+  return leafOver(new ArrayBuffer(leafBytes), 0);
+}
+
+/** Makes a leaf map nothing. */
+export function clearLeaf(leaf: MapLeaf): void {
+  for (const part of [leaf.extPbn, leaf.extCrc, leaf.extBirth]) part.fill(0);
+  for (const part of [leaf.base, leaf.birth, leaf.validMask]) part.fill(0);
+  leaf.splitIndex.fill(-1);
+  leaf.inline.fill(undefined);
+}
+
+/** Copies all of a leaf into one that maps nothing. */
+export function copyLeaf(leaf: MapLeaf, copy: MapLeaf): MapLeaf {
   copy.extPbn.set(leaf.extPbn);
   copy.extCrc.set(leaf.extCrc);
   copy.extBirth.set(leaf.extBirth);
@@ -201,16 +215,19 @@ function findFlaw(record: SplitRecord): string | undefined {
 }
 
 /**
- * Reads a leaf whose checksum was compared with its pointer.
+ * Reads a leaf whose checksum was compared with its pointer, into one that maps nothing.
  *
  * @throws CorruptionError of any kind; `unsupported` for an entry that this version does not read
  */
-export function decodeMapLeaf(page: Uint8Array, expected: PagePosition): MapLeaf {
+export function decodeMapLeaf(
+  page: Uint8Array,
+  expected: PagePosition,
+  leaf: MapLeaf = emptyLeaf(),
+): MapLeaf {
   checkPageSize(page);
   checkPageHeader(page, expected);
   checkReserved(page, splitCountOffset + 2, entryOffset);
   const words = new Uint32Array(new Uint8Array(page).buffer);
-  const leaf = emptyLeaf();
   leaf.extPbn.set(words.subarray(extPbnOffset / 4, extCrcOffset / 4));
   leaf.extCrc.set(words.subarray(extCrcOffset / 4, extBirthOffset / 4));
   leaf.extBirth.set(words.subarray(extBirthOffset / 4, splitCountOffset / 4));

@@ -21,6 +21,7 @@ import {
   type SplitRecord,
 } from '../format/map-leaf.ts';
 import { emptyTable, type TablePointers } from '../format/table-page.ts';
+import type { LeafMemory } from './leaf-memory.ts';
 
 interface FrameState {
   pbn: number;
@@ -83,8 +84,8 @@ export function newTableFrame(place: FramePlace): TableFrame {
 }
 
 /** A leaf that maps nothing. */
-export function newLeafFrame(place: FramePlace): LeafFrame {
-  return { ...unwritten, ...place, kind: 'leaf', leaf: emptyLeaf(), extensions: [], lastRecord: 0 };
+export function newLeafFrame(place: FramePlace, leaf: MapLeaf): LeafFrame {
+  return { ...unwritten, ...place, kind: 'leaf', leaf, extensions: [], lastRecord: 0 };
 }
 
 /** An extension without records. */
@@ -114,8 +115,8 @@ export function dropContent(frame: MapFrame): void {
 }
 
 /** An independent, unwritten copy with the same content and children. */
-export function copyFrame<F extends MapFrame>(frame: F): F;
-export function copyFrame(frame: MapFrame): MapFrame {
+export function copyFrame<F extends MapFrame>(frame: F, leaves: LeafMemory): F;
+export function copyFrame(frame: MapFrame, leaves: LeafMemory): MapFrame {
   switch (frame.kind) {
     case 'table': {
       const { pbn, crc, birth } = frame.pointers;
@@ -126,7 +127,7 @@ export function copyFrame(frame: MapFrame): MapFrame {
       return {
         ...frame,
         ...unwritten,
-        leaf: copyLeaf(frame.leaf),
+        leaf: copyLeaf(frame.leaf, leaves.take()),
         extensions: [...frame.extensions],
       };
     case 'extension':

@@ -15,6 +15,7 @@ import { decodeMapExtension, decodeMapLeaf } from '../format/map-leaf.ts';
 import { PageType } from '../format/page-header.ts';
 import { decodeTablePage } from '../format/table-page.ts';
 import { FrameClock } from './frame-clock.ts';
+import { LeafMemory } from './leaf-memory.ts';
 import {
   dropContent,
   newResidence,
@@ -49,6 +50,7 @@ export interface PageCounters {
 
 /** Loads, keeps and evicts frames. */
 export class MapPages {
+  readonly leaves = new LeafMemory();
   readonly #cell: number;
   readonly #pagesMax: number;
   readonly #readPage: ReadPage;
@@ -155,7 +157,7 @@ export class MapPages {
     page: Uint8Array,
   ): { failure: StoreError | null; frame: MapFrame | undefined } {
     try {
-      const frame = decodeFrame(missing, page, this.#cell);
+      const frame = decodeFrame(missing, page, { cell: this.#cell, leaves: this.leaves });
       // Freed while it was read: nobody will ask for it again.
       if (!this.#isAllocated(frame.pbn)) return { failure: null, frame: undefined };
       this.#evict(1);
@@ -197,6 +199,7 @@ export class MapPages {
       const frame = this.#clock.step();
       if (!frame) continue;
       this.forget(frame.pbn);
+      if (frame.kind === 'leaf') this.leaves.give(frame.leaf);
       dropContent(frame);
       this.#evictions++;
       left--;
@@ -204,7 +207,11 @@ export class MapPages {
   }
 }
 
-function decodeFrame(missing: MissingPage, page: Uint8Array, cell: number): MapFrame {
+function decodeFrame(
+  missing: MissingPage,
+  page: Uint8Array,
+  { cell, leaves }: { cell: number; leaves: LeafMemory },
+): MapFrame {
   const { pointer, place } = missing;
   const { pbn, crc } = pointer;
   const state = { ...newResidence, pbn, crc, isDirty: false, ...place };
@@ -214,7 +221,7 @@ function decodeFrame(missing: MissingPage, page: Uint8Array, cell: number): MapF
       return { ...state, kind: 'table', pointers, children: [] } satisfies TableFrame;
     }
     case 'leaf': {
-      const leaf = decodeMapLeaf(page, { ...place, cell, type: PageType.mapLeaf });
+      const leaf = decodeMapLeaf(page, { ...place, cell, type: PageType.mapLeaf }, leaves.take());
       return { ...state, kind: 'leaf', leaf, extensions: [], lastRecord: 0 } satisfies LeafFrame;
     }
     case 'extension':

@@ -32,6 +32,7 @@ import {
   type MapFrame,
   type TableFrame,
 } from './map-frame.ts';
+import type { LeafMemory } from './leaf-memory.ts';
 import { emptyRoot, isEmptyRoot, type MappedNode } from './map-root.ts';
 
 /** What becomes of pages that leave a map, and of pages that changed. */
@@ -53,9 +54,14 @@ interface MapChange extends EntryChange {
 export class MapTree {
   readonly #geometry: PoolGeometry;
   readonly #hooks: MapTreeHooks;
+  readonly #leaves: LeafMemory;
   readonly #entries: LeafEntries;
 
-  constructor(options: { geometry: PoolGeometry }, dependencies: { hooks: MapTreeHooks }) {
+  constructor(
+    options: { geometry: PoolGeometry },
+    dependencies: { hooks: MapTreeHooks; leaves: LeafMemory },
+  ) {
+    this.#leaves = dependencies.leaves;
     this.#geometry = options.geometry;
     this.#hooks = dependencies.hooks;
     this.#entries = new LeafEntries({
@@ -227,7 +233,7 @@ export class MapTree {
 
   #createPage(node: MappedNode, level: number, index: number): MapFrame {
     const place = { family: node.family, level, index };
-    const frame = level === 0 ? newLeafFrame(place) : newTableFrame(place);
+    const frame = level === 0 ? newLeafFrame(place, this.#leaves.take()) : newTableFrame(place);
     this.#hooks.pageDirtied(frame);
     return frame;
   }
@@ -238,7 +244,7 @@ export class MapTree {
       if (!frame.isDirty) this.#hooks.pageDirtied(frame);
       return frame;
     }
-    const copy = copyFrame(frame);
+    const copy = copyFrame(frame, this.#leaves);
     this.#hooks.killPage(change.node, frame, birth);
     this.#hooks.pageDirtied(copy);
     return copy;

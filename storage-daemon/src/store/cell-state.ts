@@ -114,6 +114,7 @@ export class CellState {
           killPage: (node, frame, birth) => this.#killFrame(node, frame, birth),
           pageDirtied: (frame) => this.#dirtyFrame(frame),
         },
+        leaves: this.pages.leaves,
       },
     );
     this.#mapChanges = new MapChanges({
