@@ -19,7 +19,8 @@ export class GroupBitmap {
   readonly group: number;
   readonly blockCount: number;
   readonly #allocated: Uint32Array;
-  readonly #taken: Uint32Array;
+  /** The same words as `#allocated` while the two do not differ, as in most groups: half the memory. */
+  #taken: Uint32Array;
   #allocatedCount = bitmapSlots;
   #takenCount = bitmapSlots;
   /** Of the bitmap on disk: its parity is the slot. */
@@ -34,9 +35,8 @@ export class GroupBitmap {
     this.group = group;
     this.blockCount = blockCount;
     this.#allocated = new Uint32Array(Math.ceil(blockCount / 32));
-    this.#taken = new Uint32Array(Math.ceil(blockCount / 32));
     this.#allocated[0] = 2 ** bitmapSlots - 1;
-    this.#taken[0] = 2 ** bitmapSlots - 1;
+    this.#taken = this.#allocated;
   }
 
   /** Allocated blocks, bitmap slots included. */
@@ -65,16 +65,20 @@ export class GroupBitmap {
 
   allocate(index: number): void {
     assert(!this.isAllocated(index), `block ${index} of group ${this.group} is allocated already`);
+    if (!this.isTaken(index)) {
+      setBit(this.#taken, index);
+      this.#takenCount++;
+    }
     setBit(this.#allocated, index);
     this.#allocatedCount++;
     this.isDirty = true;
-    if (!this.isTaken(index)) this.take(index);
   }
 
   /** Frees a block; it stays taken until `giveBack`. */
   free(index: number): void {
     assert(index >= bitmapSlots, `block ${index} of group ${this.group} is a bitmap slot`);
     assert(this.isAllocated(index), `block ${index} of group ${this.group} is freed twice`);
+    this.#separate();
     clearBit(this.#allocated, index);
     this.#allocatedCount--;
     this.isDirty = true;
@@ -82,6 +86,7 @@ export class GroupBitmap {
 
   take(index: number): void {
     assert(!this.isTaken(index), `block ${index} of group ${this.group} is taken already`);
+    this.#separate();
     setBit(this.#taken, index);
     this.#takenCount++;
   }
@@ -133,8 +138,13 @@ export class GroupBitmap {
     return ((this.#taken[index >>> 5]! >>> (index & 31)) & 0xffff) === 0;
   }
 
+  #separate(): void {
+    if (this.#taken === this.#allocated) this.#taken = this.#allocated.slice();
+  }
+
   /** Writes the bitmap page. */
   encode(target: Uint8Array): void {
+    if (this.#takenCount === this.#allocatedCount) this.#taken = this.#allocated;
     target.fill(0);
     target.set(new Uint8Array(this.#allocated.buffer));
   }
@@ -143,7 +153,7 @@ export class GroupBitmap {
   load(page: Uint8Array): void {
     const words = new Uint32Array(page.slice(0, this.#allocated.length * 4).buffer);
     this.#allocated.set(words);
-    this.#taken.set(words);
+    this.#taken = this.#allocated;
     let count = 0;
     for (const word of words) count += countBits(word);
     this.#allocatedCount = count;
