@@ -54,7 +54,7 @@ export class DaemonMetrics {
   readonly #connections: Gauge;
   readonly #hostGrants: Gauge;
   readonly #hostAuthenticationFailures: Counter;
-  readonly #busySeconds: Counter;
+  readonly #cpuSeconds: Counter<'mode'>;
   readonly #store = new Map<keyof StoreCounters, Counter<'pool'>>();
   readonly #exportRequests: Counter<'kind' | 'operation' | 'result'>;
   readonly #exportBytes: Counter<'kind' | 'operation'>;
@@ -110,7 +110,7 @@ export class DaemonMetrics {
       'NVMe/TCP connections whose host did not prove itself',
     );
     this.#hostGrants = gauge('host_grants', 'Hosts that may attach a volume, over all volumes');
-    this.#busySeconds = counter('reactor_busy_seconds', 'Time that the reactor was busy');
+    this.#cpuSeconds = counter('reactor_cpu_seconds', 'Processor time of the reactor', ['mode']);
     for (const [key, [name, help]] of Object.entries(storeMetrics)) {
       this.#store.set(key as keyof StoreCounters, counter(`store_${name}`, help, ['pool']));
     }
@@ -154,7 +154,9 @@ export class DaemonMetrics {
     this.#connections.set(counters.connections);
     this.#hostGrants.set(counters.hostGrants);
     setCounter(this.#hostAuthenticationFailures, {}, counters.hostAuthenticationFailures);
-    setCounter(this.#busySeconds, {}, counters.busySeconds);
+    for (const mode of ['user', 'system'] as const) {
+      setCounter(this.#cpuSeconds, { mode }, counters.cpuSeconds[mode]);
+    }
     for (const counter of this.#store.values()) counter.reset();
     for (const { pool, store } of counters.pools) {
       for (const [key, counter] of this.#store) setCounter(counter, { pool }, store[key]);

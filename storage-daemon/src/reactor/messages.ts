@@ -93,8 +93,8 @@ export interface ReactorCounters {
   readonly io: Readonly<Record<NodeKind, Readonly<Record<VolumeOperation, OperationStatistics>>>>;
   /** Requests that limits of volumes have held back since the start. */
   readonly throttle: ThrottleCounts;
-  /** Seconds that this thread was busy since its start. */
-  readonly busySeconds: number;
+  /** Processor time that this thread has used, without what sleeps in the kernel. */
+  readonly cpuSeconds: { readonly user: number; readonly system: number };
 }
 
 /** A call that may be bound to what one host may attach. */

@@ -14,6 +14,7 @@ import { OpenPools } from '../reactor/pools/open-pools.ts';
 import type { StoreEnvironment } from '../store/store-environment.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
 import { blockStoreEngine } from '../reactor/pools/block-store-engine.ts';
+import type { StoreEngine } from '../reactor/pools/store-engine.ts';
 import { noExports } from './no-exports.ts';
 import { testPoolBytes } from './test-daemon.ts';
 
@@ -31,19 +32,19 @@ export class TestControl {
   /** Added to the time that operations see. */
   aheadMs = 0;
 
-  constructor() {
+  constructor(engine: StoreEngine = blockStoreEngine) {
     const notices = {
       event: (event: EventRecord) => void this.events.push(event),
       log: () => undefined,
     };
     const real = createReactorEnvironment(notices);
     const environment: StoreEnvironment = { ...real, nowMs: () => real.nowMs() + this.aheadMs };
-    this.pools = new OpenPools(blockStoreEngine, environment);
+    this.pools = new OpenPools(engine, environment);
     this.volumes = new VolumeTable({ nodes: this.pools.asNodeFinder(), clockMs: () => 0 });
     const { pools, volumes } = this;
     const exports: ExportServer = { ...noExports, fence: (...host) => this.fence(...host) };
     this.operations = createOperations(
-      { engine: blockStoreEngine, exports },
+      { engine, exports },
       { pools, volumes, environment, notices },
     );
   }
