@@ -3,7 +3,13 @@
  * when the test says so.
  */
 import { NvmeTarget } from '../nvmf/nvme-target.ts';
-import type { NvmeAttachment, NvmeHost, NvmeRefusal, NvmeSecrets } from '../nvmf/ports.ts';
+import type {
+  NvmeAttachment,
+  NvmeHost,
+  NvmeRefusal,
+  NvmeSecrets,
+  NvmeVolume,
+} from '../nvmf/ports.ts';
 import { NvmeQueue } from '../nvmf/queue/nvme-queue.ts';
 import { type ControllerPdu, ControllerPduReader } from './nvme-initiator/controller-pdu-reader.ts';
 import {
@@ -35,7 +41,8 @@ class ScriptedVolume extends HeldVolume {
 
 /** The target. */
 export class ScriptedTarget {
-  volume: ScriptedVolume;
+  /** Unless the test brought a volume of its own. */
+  readonly volume: ScriptedVolume;
   readonly target: NvmeTarget;
   /** What the next attach answers instead. */
   refusal: NvmeRefusal | undefined;
@@ -43,10 +50,12 @@ export class ScriptedTarget {
   secrets: NvmeSecrets | undefined;
   /** Volumes that were opened and not given back. */
   openCount = 0;
+  readonly #attached: NvmeVolume;
   evict: (reason: string) => void = () => {};
 
-  constructor({ sizeBytes = 4 * 1024 * 1024 } = {}) {
-    this.volume = new ScriptedVolume(sizeBytes);
+  constructor({ volume }: { readonly volume?: NvmeVolume } = {}) {
+    this.volume = new ScriptedVolume(4 * 1024 * 1024);
+    this.#attached = volume ?? this.volume;
     this.target = new NvmeTarget(
       { firmwareRevision: '1.2.3' },
       {
@@ -70,7 +79,7 @@ export class ScriptedTarget {
     this.evict = evicted;
     return {
       uuid: volumeUuid,
-      volume: this.volume,
+      volume: this.#attached,
       secrets: this.secrets,
       close: () => void this.openCount--,
     };
@@ -176,7 +185,6 @@ export class ScriptedQueue {
   initialize(digests: HostDigests = noDigests): void {
     this.queue.receive(encodeIcReq(digests));
     this.reader.tryTake();
-    this.reader.digests = digests;
   }
 
   /** Sends a command. */

@@ -40,7 +40,12 @@ test('a volume over REST and NVMe/TCP: grant, write, grow, restart, read back, r
     await client.deleteHost({ volume: 'a', hostNqn });
     await again.admin.closed;
     expect((await client.getVolume('a')).connections).toBe(0);
-    await expect(connect()).rejects.toThrow();
+    const { nvme } = await client.getVolume('a');
+    const where = { host: '127.0.0.1', port: nvme!.addresses[0]!.port, hostNqn };
+    const { subsystemNqn } = nvme!;
+    await expect(NvmeInitiator.connect({ ...where, subsystemNqn })).rejects.toMatchObject({
+      status: 0x184,
+    });
     expect((await client.getInfo()).exports).toEqual([
       { protocol: 'nvme-tcp', uri: expect.stringMatching(/^nvme\+tcp:\/\/127\.0\.0\.1:\d+$/) },
     ]);

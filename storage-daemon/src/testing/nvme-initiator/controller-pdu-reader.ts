@@ -19,6 +19,7 @@ const headerBytesOf: Readonly<Record<number, number>> = { 1: 128, 3: 24, 5: 24, 
 
 /** The reader of one connection. */
 export class ControllerPduReader {
+  /** In force now. */
   digests: HostDigests = { header: false, data: false };
   #bytes: Buffer[] = [];
   #lengthBytes = 0;
@@ -57,6 +58,8 @@ export class ControllerPduReader {
       throw new Error(`PDU type ${type} with HLEN ${pdu[2]} from the controller`);
     }
     const header = pdu.subarray(0, headerBytes);
+    // What an ICResp agrees on counts from the next PDU on.
+    if (type === 1) this.digests = { header: (pdu[11]! & 1) !== 0, data: (pdu[11]! & 2) !== 0 };
     const mayHaveDigest = type !== 1 && type !== 3;
     const hasHeaderDigest = mayHaveDigest && this.digests.header;
     if (hasHeaderDigest !== ((flags & 1) !== 0)) throw new Error('header digest flag is wrong');

@@ -164,7 +164,7 @@ export class QueuePair {
     switch (type) {
       case 1:
         this.#h2cDataBytesMax = header.readUInt32LE(12);
-        this.#reader.digests = this.#digests;
+        this.#checkDigests();
         this.#initialized?.(undefined);
         this.#initialized = undefined;
         return;
@@ -183,6 +183,12 @@ export class QueuePair {
             `information ${header.readUInt32LE(10)}`,
         );
     }
+  }
+
+  #checkDigests(): void {
+    const { header, data } = this.#reader.digests;
+    if (header === this.#digests.header && data === this.#digests.data) return;
+    throw new Error('the controller agrees to other digests than were asked for');
   }
 
   #takeData({ header, data, flags }: ControllerPdu): void {
