@@ -89,11 +89,11 @@ function readData(header: Buffer, terms: PduTerms, shape: PduShape): PduViolatio
   const plen = header.readUInt32LE(4);
   const dataBytesMax =
     type === PduType.CAPSULE_CMD ? terms.capsuleDataBytesMax : terms.h2cDataBytesMax;
-  const plenMax = headBytes + nvmePaddingBytesMax + dataBytesMax + digestBytes;
-  if (plen < headBytes || plen > plenMax) return badField(4, `PLEN ${plen} of PDU type ${type}`);
   if (((flags & PduFlag.HDGST) !== 0) !== terms.hasHeaderDigest) {
     return badField(1, `header digest flag of PDU type ${type}`);
   }
+  const plenMax = headBytes + nvmePaddingBytesMax + dataBytesMax + digestBytes;
+  if (plen < headBytes || plen > plenMax) return badField(4, `PLEN ${plen} of PDU type ${type}`);
   const hasDataDigestFlag = (flags & PduFlag.DDGST) !== 0;
   const hasData = plen > headBytes;
   if (hasDataDigestFlag !== terms.hasDataDigest && (hasData || hasDataDigestFlag)) {

@@ -43,6 +43,7 @@ export class FuzzConnection {
   readonly #pending = new Map<number, number>();
   #isInitialized = false;
   #isCut = false;
+  #isTwisted = false;
 
   constructor(target: NvmeTarget, random: SeededRandom) {
     this.#random = random;
@@ -88,7 +89,8 @@ export class FuzzConnection {
       if (type === 9) this.#addTransfer(header);
       if (type === 5) this.#complete(header.readUInt16LE(20));
       if (type === 7) {
-        assert(this.#pending.has(header.readUInt16LE(8)), 'data for a command that was not sent');
+        const isKnown = this.#isTwisted || this.#pending.has(header.readUInt16LE(8));
+        assert(isKnown, 'data for a command that was not sent');
         if ((flags & 8) !== 0) this.#complete(header.readUInt16LE(8));
       }
     }
@@ -166,13 +168,10 @@ export class FuzzConnection {
       const isDigested = this.#digests.header && pdu[0] !== 0;
       if (isDigested) pdu.writeUInt32LE(crc32c(pdu.subarray(0, headerBytes)), headerBytes);
     }
-    if (random.chance(0.1)) return pdu.subarray(0, random.below(pdu.length));
-    // What was sent may mean any command now.
+    // What is sent from here on may mean any command.
     this.#isTwisted = true;
-    return pdu;
+    return random.chance(0.1) ? pdu.subarray(0, random.below(pdu.length)) : pdu;
   }
-
-  #isTwisted = false;
 
   #addTransfer(header: Buffer): void {
     const nextBytes = header.readUInt32LE(12);
