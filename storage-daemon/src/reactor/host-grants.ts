@@ -8,8 +8,7 @@ import {
   DhchapHash,
   type DhchapHashId,
 } from '../nvmf/auth/dhchap-parameters.ts';
-import type { NodeSummary } from '../store/store-api.ts';
-import { decodeVolumeAttributes, type StoredHost } from './control/object-attributes.ts';
+import { hostsOf, type StoredHost } from './control/object-attributes.ts';
 import type { HostAccess, HostGrant } from './host-access.ts';
 import type { OpenPools } from './pools/open-pools.ts';
 
@@ -57,10 +56,4 @@ export class HostGrants implements HostAccess {
     for (const { summary } of this.#pools.list('volume')) count += hostsOf(summary).length;
     return count;
   }
-}
-
-/** The hosts that hold a volume. */
-export function hostsOf({ attributes }: NodeSummary): readonly StoredHost[] {
-  // Cheaper than parsing, for the many that have none.
-  return attributes.includes('"hosts":') ? (decodeVolumeAttributes(attributes).hosts ?? []) : [];
 }

@@ -53,7 +53,9 @@ export class NodeExports implements NbdExports {
       const refused = error.kind === 'stopping' ? 'shutting-down' : 'busy';
       return { refused, message: error.message };
     }
-    const { sizeBytes, isReadOnly } = this.#handle.volume;
+    const { sizeBytes } = this.#handle.volume;
+    // A volume that a host may attach has its one writer.
+    const isReadOnly = this.#volumes.describe(node)?.isReadOnly ?? true;
     return { name, description: describeNode(node), sizeBytes, isReadOnly };
   }
 

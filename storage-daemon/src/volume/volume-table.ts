@@ -18,6 +18,8 @@ export interface NodeSource {
   openIo(): NodeIo;
   /** Read when the node is opened; changes are told by `VolumeTable.setLimits`. Absent: there are none. */
   readLimits?(): VolumeLimits;
+  /** True while someone has the node for its own, for whom it is opened; others may only read. Absent: nobody has. */
+  isHeld?(): boolean;
 }
 
 /** Where nodes are found: all open pools of this thread. */
@@ -80,13 +82,14 @@ export class VolumeTable {
     this.#clockMs = clockMs;
   }
 
-  /** What a user would get, without opening it; undefined if there is none. */
+  /** What a user who does not hold the node would get, without opening it; undefined if there is none. */
   describe(
     node: NodeName,
   ): { readonly sizeBytes: number; readonly isReadOnly: boolean } | undefined {
     const source = this.#nodes.find(node);
     if (!source) return undefined;
-    return { sizeBytes: source.sizeBlocks * blockSizeBytes, isReadOnly: node.kind === 'snapshot' };
+    const isReadOnly = node.kind === 'snapshot' || source.isHeld?.() === true;
+    return { sizeBytes: source.sizeBlocks * blockSizeBytes, isReadOnly };
   }
 
   /** All nodes that can be opened. */

@@ -9,12 +9,11 @@ import type { Filesystem } from '@varve/contract/filesystem';
 import { ProblemError } from '@varve/contract/problem';
 
 import { blocksToBytes } from '../../units.ts';
-import { hostsOf } from '../host-grants.ts';
 import type { ArgumentOf, BoundCall } from '../messages.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
 import { formatExportName } from '../export-name.ts';
-import { decodeVolumeAttributes, encodeAttributes } from './object-attributes.ts';
+import { decodeVolumeAttributes, encodeAttributes, hostsOf } from './object-attributes.ts';
 
 /** Calls on the file system state. */
 export class FilesystemOperations {

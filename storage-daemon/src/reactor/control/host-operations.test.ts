@@ -90,6 +90,25 @@ describe('putHost', () => {
     expect([grants.grantOf('a', hostA), grants.grantOf('a', hostB)]).toEqual([{}, undefined]);
   });
 
+  test('is refused while the volume is open over NBD; later connections may only read', async () => {
+    const node = { kind: 'volume', name: 'a' } as const;
+    expect(control.volumes.describe(node)?.isReadOnly).toBe(false);
+    const close = control.connect('volume', 'a');
+    await expect(putHost(hostA)).rejects.toMatchObject({
+      kind: 'in-use',
+      blocker: '1 NBD connection',
+    });
+    await close();
+    await putHost(hostA);
+    expect(control.volumes.describe(node)?.isReadOnly).toBe(true);
+    const closeReader = control.connect('volume', 'a');
+    // The holder goes on: new keys are no new grant.
+    await putHost(hostA, { hostKey: plainKey });
+    await deleteHost(hostA);
+    await closeReader();
+    expect(control.volumes.describe(node)?.isReadOnly).toBe(false);
+  });
+
   test.each(['hostKey', 'controllerKey'] as const)(
     'refuses a mistyped %s without quoting it',
     async (field) => {

@@ -1,5 +1,6 @@
 /**
- * Grants of hosts on volumes. A volume has one writer: a grant is refused while another host has one.
+ * Grants of hosts on volumes. A volume has one writer: a grant is refused while another host has one, or the volume is
+ * open over NBD; and while there is a grant, NBD clients can only read.
  *
  * A revoke is a fence. First the grant is gone for good, so that no new connection is let in; then what the host still
  * has is ended, and what it has sent is done or dropped; then the call answers, and the next host may come. A repeat
@@ -17,12 +18,16 @@ import { ProblemError } from '@varve/contract/problem';
 import { parseDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
 import type { NodeName } from '../../store/store-api.ts';
 import { formatExportName } from '../export-name.ts';
-import { hostsOf } from '../host-grants.ts';
 import type { ArgumentOf, Creation } from '../messages.ts';
 import type { FoundNode } from '../pools/open-pools.ts';
 import { formatUuid } from '../uuid-text.ts';
 import type { ControlDependencies } from './control-dependencies.ts';
-import { decodeVolumeAttributes, encodeAttributes, type StoredHost } from './object-attributes.ts';
+import {
+  decodeVolumeAttributes,
+  encodeAttributes,
+  hostsOf,
+  type StoredHost,
+} from './object-attributes.ts';
 
 const keyFields = ['hostKey', 'controllerKey'] as const;
 
@@ -49,6 +54,7 @@ export class HostOperations {
     }
     const host = storedHost(hostNqn, body);
     const isNew = before.length === 0;
+    if (isNew) this.#requireNoConnections(action, found);
     await this.#store(action, found, [host]);
     if (isNew) {
       this.#tell(found, `Host ${hostNqn} may attach it.`);
@@ -101,6 +107,15 @@ export class HostOperations {
 
   #require(id: string, action: string): FoundNode {
     return this.#dependencies.pools.requireNode(volumeName(id), action);
+  }
+
+  /** Without a grant there are no hosts: what is open is open over NBD, and may be written to. */
+  #requireNoConnections(action: string, { summary }: FoundNode): void {
+    const count = this.#dependencies.volumes.openCount(summary);
+    if (count === 0) return;
+    const blocker = count === 1 ? '1 NBD connection' : `${count} NBD connections`;
+    const message = `${action} failed: it is open over ${blocker}, and a volume has one writer`;
+    throw new ProblemError('in-use', message, { blocker });
   }
 
   async #store(

@@ -93,6 +93,12 @@ export function decodeVolumeAttributes(text: string): VolumeAttributes {
   return attributes;
 }
 
+/** The hosts that may attach a volume. */
+export function hostsOf({ attributes }: { readonly attributes: string }): readonly StoredHost[] {
+  // Cheaper than parsing, for the many that have none.
+  return attributes.includes('"hosts":') ? (decodeVolumeAttributes(attributes).hosts ?? []) : [];
+}
+
 /** Reads what `encodeAttributes` made of a snapshot's attributes. */
 export function decodeSnapshotAttributes(text: string): SnapshotAttributes {
   const attributes = JSON.parse(text) as SnapshotAttributes;

@@ -1,9 +1,14 @@
 /** Hosts, grants and fences as users have them: REST on one side, NVMe/TCP on the other, a whole daemon between. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { type PutHost, volumeNqnPrefix } from '@varve/contract/host';
 
 import { type DhchapSecret, formatDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
+import { clientTest, startClient } from '../../testing/external-clients.ts';
 import {
   NvmeInitiator,
   type NvmeInitiatorOptions,
@@ -17,6 +22,8 @@ const hostB = 'nqn.2014-08.org.nvmexpress:uuid:00000000-0000-0000-0000-000000000
 const invalidHost = { status: 0x184 };
 
 let daemon: TestDaemon;
+let folder: string;
+let socket: string;
 /** Each test has a volume of its own. */
 let volume = '';
 let volumeCount = 0;
@@ -24,7 +31,11 @@ let subsystemNqn: string;
 const initiators: NvmeInitiator[] = [];
 
 beforeAll(async () => {
-  daemon = await TestDaemon.start({ config: { nvmeListen: [{ host: '127.0.0.1', port: 0 }] } });
+  folder = mkdtempSync(join(tmpdir(), 'varve-hosts-'));
+  socket = join(folder, 'nbd.sock');
+  const nbdListen = [{ kind: 'unix', path: socket }] as const;
+  const nvmeListen = [{ host: '127.0.0.1', port: 0 }];
+  daemon = await TestDaemon.start({ config: { nbdListen, nvmeListen } });
   await daemon.createPool();
 });
 
@@ -42,6 +53,7 @@ afterEach(async () => {
 
 afterAll(async () => {
   await daemon.end();
+  rmSync(folder, { recursive: true });
 });
 
 function port(): number {
@@ -102,6 +114,23 @@ describe('a host', () => {
     await revoke(hostA);
     await daemon.client.deleteVolume(volume);
   });
+});
+
+clientTest('of NBD may read what a host holds, and write it no more', ['qemu-io'], async () => {
+  const uri = `nbd+unix:///volume/${volume}?socket=${socket}`;
+  const qemuIo = async (...options: readonly string[]): Promise<number | null> => {
+    const { finished } = startClient('qemu-io', ['-f', 'raw', ...options, uri], daemon.folder);
+    const { code } = await finished;
+    // The daemon hears of the end a moment later.
+    while ((await daemon.client.getVolume(volume)).connections > 0) continue;
+    return code;
+  };
+  expect(await qemuIo('-c', 'write -P 1 0 4k')).toBe(0);
+  await grant(hostA);
+  expect(await qemuIo('-c', 'write -P 2 0 4k')).not.toBe(0);
+  expect(await qemuIo('-r', '-c', 'read -P 1 0 4k')).toBe(0);
+  await revoke(hostA);
+  expect(await qemuIo('-c', 'write -P 3 0 4k')).toBe(0);
 });
 
 describe('a revoke', () => {

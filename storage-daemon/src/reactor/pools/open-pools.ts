@@ -12,7 +12,7 @@ import type { NodeKind, NodeName, NodeSummary, Store } from '../../store/store-a
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { VolumeLimits } from '../../volume/io-limiter.ts';
 import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
-import { decodeVolumeAttributes } from '../control/object-attributes.ts';
+import { decodeVolumeAttributes, hostsOf } from '../control/object-attributes.ts';
 import type { PoolIdentity } from '../messages.ts';
 import { throwDeviceProblem } from './device-problem.ts';
 import { readPoolOf } from './device-signature.ts';
@@ -152,6 +152,7 @@ export class OpenPools {
           sizeBlocks: summary.sizeBlocks,
           openIo: () => store.openIo(node),
           readLimits: () => limitsOf(summary),
+          isHeld: () => summary.kind === 'volume' && hostsOf(summary).length > 0,
         };
       },
       list: () => [...this.list('volume'), ...this.list('snapshot')].map(({ summary }) => summary),
