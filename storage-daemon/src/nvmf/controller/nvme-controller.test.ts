@@ -9,7 +9,7 @@ import {
   scriptedHostNqn,
   scriptedNqn,
   ScriptedTarget,
-} from '../../testing/scripted-nvme-target.ts';
+} from '../../testing/nvme/scripted-target.ts';
 
 const uuidHex = '00112233445566778899aabbccddeeff';
 const identify = (cns: number, nsid = 0) => ({

@@ -12,7 +12,7 @@ import {
   propertyGet,
   propertySet,
   ScriptedTarget,
-} from '../../testing/scripted-nvme-target.ts';
+} from '../../testing/nvme/scripted-target.ts';
 
 const blockBytes = 4096;
 const digests = { header: true, data: true };

@@ -11,7 +11,7 @@ import {
   propertyGet,
   propertySet,
   ScriptedTarget,
-} from '../../testing/scripted-nvme-target.ts';
+} from '../../testing/nvme/scripted-target.ts';
 
 const blockBytes = 4096;
 const read = { opcode: 0x02, nsid: 1 };

@@ -2,7 +2,8 @@
  * One NVMe/TCP connection: its socket and its queue. Replies of one turn of the event loop leave together, in one
  * system call. What the host does not take fills the socket's buffer; then the queue starts no further command.
  *
- * A host that leaves resets its connections: that is no failure. Half a connection is none: nothing is answered into it.
+ * A host that leaves resets its connections: that is no failure. Half a connection is none: nothing is answered into
+ * it.
  */
 import { isIPv4, type Socket } from 'node:net';
 

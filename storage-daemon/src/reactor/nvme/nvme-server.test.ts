@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
 import { formatDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
 import { NvmeInitiator } from '../../testing/nvme-initiator/nvme-initiator.ts';
-import { NvmeTestServer, testHostNqn } from '../../testing/nvme-test-server.ts';
+import { NvmeTestServer, testHostNqn } from '../../testing/nvme/test-server.ts';
 
 const blockBytes = 4096;
 const mebibyte = 1024 * 1024;

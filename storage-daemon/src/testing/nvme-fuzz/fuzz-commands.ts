@@ -3,7 +3,7 @@ import { DhchapHost } from '../../nvmf/auth/dhchap-host.ts';
 import { DhchapGroup } from '../../nvmf/auth/dhchap-parameters.ts';
 import { discoveryNqn } from '../../nvmf/wire-constants.ts';
 import { connectCommand, type HostCommand } from '../nvme-initiator/host-pdu.ts';
-import { fillConnect, scriptedHostNqn, scriptedNqn } from '../scripted-nvme-target.ts';
+import { fillConnect, scriptedHostNqn, scriptedNqn } from '../nvme/scripted-target.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 
 const interesting = [

@@ -12,7 +12,7 @@ import {
   encodeH2cData,
   encodeIcReq,
 } from '../nvme-initiator/host-pdu.ts';
-import { ScriptedQueue } from '../scripted-nvme-target.ts';
+import { ScriptedQueue } from '../nvme/scripted-target.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import {
   adminCommand,

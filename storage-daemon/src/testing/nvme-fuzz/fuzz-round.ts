@@ -4,7 +4,7 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { ScriptedTarget } from '../scripted-nvme-target.ts';
+import { ScriptedTarget } from '../nvme/scripted-target.ts';
 import { SeededRandom } from '../seeded-random.ts';
 import { FuzzConnection } from './fuzz-connection.ts';
 import { FuzzVolume } from './fuzz-volume.ts';

@@ -1,6 +1,6 @@
 /**
- * A host of our own: connects as Linux does (admin queue, enable, identify, I/O queues), and reads and writes. For tests
- * and benchmarks; it checks everything that the target sends.
+ * A host of our own: connects as Linux does (admin queue, enable, identify, I/O queues), and reads and writes. For
+ * tests and benchmarks; it checks everything that the target sends.
  */
 import { DhchapHost } from '../../nvmf/auth/dhchap-host.ts';
 import type { DhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';

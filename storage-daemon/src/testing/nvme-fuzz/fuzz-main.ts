@@ -1,7 +1,7 @@
 /** `npm run fuzz`: rounds of hostile and broken hosts against the NVMe/TCP target, until so many PDUs were sent. */
 import { parseArgs } from 'node:util';
 
-import { runFuzzRound } from './nvme-fuzz/fuzz-round.ts';
+import { runFuzzRound } from './fuzz-round.ts';
 
 const usage = `Sends the NVMe/TCP target what hosts send, and what no host should.
 

@@ -2,16 +2,19 @@
  * A target with one volume in memory, and connections to it whose actions are recorded. Requests on the volume complete
  * when the test says so.
  */
-import { NvmeTarget } from '../nvmf/nvme-target.ts';
+import { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type {
   NvmeAttachment,
   NvmeHost,
   NvmeRefusal,
   NvmeSecrets,
   NvmeVolume,
-} from '../nvmf/ports.ts';
-import { NvmeQueue } from '../nvmf/queue/nvme-queue.ts';
-import { type ControllerPdu, ControllerPduReader } from './nvme-initiator/controller-pdu-reader.ts';
+} from '../../nvmf/ports.ts';
+import { NvmeQueue } from '../../nvmf/queue/nvme-queue.ts';
+import {
+  type ControllerPdu,
+  ControllerPduReader,
+} from '../nvme-initiator/controller-pdu-reader.ts';
 import {
   connectCommand,
   encodeCapsule,
@@ -20,8 +23,8 @@ import {
   type HostConnect,
   type HostDigests,
   noDigests,
-} from './nvme-initiator/host-pdu.ts';
-import { HeldVolume } from './scripted-nbd-session.ts';
+} from '../nvme-initiator/host-pdu.ts';
+import { HeldVolume } from '../scripted-nbd-session.ts';
 
 /** The subsystem of the volume. */
 export const scriptedNqn = 'nqn.2026-11.dev.varve:volume:00112233-4455-6677-8899-aabbccddeeff';

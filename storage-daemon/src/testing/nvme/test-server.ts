@@ -3,17 +3,17 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { encodeAttributes } from '../reactor/control/object-attributes.ts';
-import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
-import type { HostGrant } from '../reactor/host-access.ts';
-import { NvmeServer } from '../reactor/nvme/nvme-server.ts';
-import { formatSubsystemNqn } from '../reactor/nvme/volume-subsystems.ts';
-import { blockStoreEngine } from '../reactor/pools/block-store-engine.ts';
-import { OpenPools } from '../reactor/pools/open-pools.ts';
-import type { Store } from '../store/store-api.ts';
-import { bytesToBlocks } from '../units.ts';
-import { VolumeTable } from '../volume/volume-table.ts';
-import { NvmeInitiator, type NvmeInitiatorOptions } from './nvme-initiator/nvme-initiator.ts';
+import { encodeAttributes } from '../../reactor/control/object-attributes.ts';
+import { createReactorEnvironment } from '../../reactor/control/reactor-environment.ts';
+import type { HostGrant } from '../../reactor/host-access.ts';
+import { NvmeServer } from '../../reactor/nvme/nvme-server.ts';
+import { formatSubsystemNqn } from '../../reactor/nvme/volume-subsystems.ts';
+import { blockStoreEngine } from '../../reactor/pools/block-store-engine.ts';
+import { OpenPools } from '../../reactor/pools/open-pools.ts';
+import type { Store } from '../../store/store-api.ts';
+import { bytesToBlocks } from '../../units.ts';
+import { VolumeTable } from '../../volume/volume-table.ts';
+import { NvmeInitiator, type NvmeInitiatorOptions } from '../nvme-initiator/nvme-initiator.ts';
 
 const poolBytes = 512 * 1024 ** 2;
 const poolName = 'test';
