@@ -95,7 +95,7 @@ export function leafOver(buffer: ArrayBuffer, start: number): MapLeaf {
     birth: new Uint32Array(buffer, start + 4 * leafClustersMax, leafClustersMax),
     validMask: new Uint16Array(buffer, start + 8 * leafClustersMax, leafClustersMax),
     splitIndex: new Int16Array(buffer, start + 10 * leafClustersMax, leafClustersMax).fill(-1),
-    inline: new Array<SplitRecord | undefined>(inlineRecords).fill(undefined),
+    inline: Array.from({ length: inlineRecords }, () => undefined),
   };
 }
 
