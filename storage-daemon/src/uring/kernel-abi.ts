@@ -125,6 +125,8 @@ export const submissionWord = {
   length: 6,
   operationFlags: 7,
   userData: 8,
+  /** Fields that no operation here uses: 0. */
+  rest: 10,
 } as const;
 /** Where the I/O priority begins in the first word of a submission. */
 export const ioPriorityShift = 16;
