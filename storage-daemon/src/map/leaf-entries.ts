@@ -249,6 +249,28 @@ export function lookupBlock(
   return { pbn, birth: split[clusterSizeBlocks + block]! };
 }
 
+/** As `MapTree.runOf`, of blocks of one cluster. */
+export function runInCluster(
+  leaf: LeafFrame,
+  cluster: number,
+  { block, count, bound }: { block: number; count: number; bound: number },
+): number {
+  const base = leaf.leaf.base[cluster]!;
+  if (base !== 0) {
+    const wanted = ((1 << count) - 1) << block;
+    const isThere = (leaf.leaf.validMask[cluster]! & wanted) === wanted;
+    return isThere && leaf.leaf.birth[cluster]! > bound ? base * clusterSizeBlocks + block : 0;
+  }
+  const split = splitOf(leaf, cluster);
+  const first = split?.[block] ?? 0;
+  if (!split || first === 0) return 0;
+  for (let index = 0; index < count; index++) {
+    const isNext = split[block + index] === first + index;
+    if (!isNext || split[clusterSizeBlocks + block + index]! <= bound) return 0;
+  }
+  return first;
+}
+
 /** True if any of these blocks of a cluster is mapped. */
 export function mapsBlocks(leaf: LeafFrame, cluster: number, mask: number): boolean {
   if (leaf.leaf.base[cluster] !== 0) return (leaf.leaf.validMask[cluster]! & mask) !== 0;

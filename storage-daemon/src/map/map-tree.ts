@@ -18,6 +18,7 @@ import {
   lookupBlock,
   mapsBlocks,
   rangeMask,
+  runInCluster,
   type EntryChange,
   type MappedBlock,
   type OnDropped,
@@ -161,6 +162,28 @@ export class MapTree {
   lookup(node: MappedNode, lbn: number): MappedBlock | undefined {
     const leaf = this.leafOf(node, lbn);
     return leaf && lookupBlock(leaf, this.#clusterOf(lbn), lbn % clusterSizeBlocks);
+  }
+
+  /**
+   * The first block of the run in which all of [lbn, lbn + count) lie, mapped and born after `bound`; 0 if they do not
+   * lie in one. The data path asks it for each request, so it makes no list of them.
+   */
+  runOf(node: MappedNode, lbn: number, count: number, bound: number): number {
+    const perLeaf = leafBlocks(this.#geometry);
+    const end = lbn + count;
+    let first = 0;
+    let leaf: LeafFrame | undefined;
+    for (let from = lbn; from < end;) {
+      if (!leaf || from % perLeaf === 0) leaf = this.leafOf(node, from);
+      if (!leaf) return 0;
+      const until = Math.min(end, from - (from % clusterSizeBlocks) + clusterSizeBlocks);
+      const block = from % clusterSizeBlocks;
+      const pbn = runInCluster(leaf, this.#clusterOf(from), { block, count: until - from, bound });
+      if (from === lbn) first = pbn;
+      if (pbn === 0 || pbn !== first + from - lbn) return 0;
+      from = until;
+    }
+    return first;
   }
 
   /** Where the entry of a block's cluster is in its leaf. */

@@ -14,6 +14,11 @@ export class ClusterLocks {
 
   readonly #held = new Set<number>();
 
+  /** True while any cluster is held against writes in place. */
+  get hasHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** True while nobody may write to the cluster, not even in place. */
   isHeld(cluster: number): boolean {
     return this.#held.size > 0 && this.#held.has(cluster);

@@ -5,6 +5,7 @@ import { blockSizeBytes } from '../../units.ts';
 import { findAllocation } from './allocation-map.ts';
 import type { Cell } from '../cell.ts';
 import { ClearOperation } from './clear-operation.ts';
+import { DirectIo } from './direct-io.ts';
 import { startRead } from './read-operation.ts';
 import type { AllocationExtent, IoCompletion, NodeIo } from '../store-api.ts';
 import type { StoreEnvironment } from '../store-environment.ts';
@@ -18,6 +19,7 @@ export class OpenNodeIo implements NodeIo {
   readonly #node: TreeNode;
   readonly #cell: Cell;
   readonly #environment: StoreEnvironment;
+  readonly #direct: DirectIo;
   #pendingCount = 0;
   #isClosed = false;
   #closeWaiters: (() => void)[] = [];
@@ -29,6 +31,7 @@ export class OpenNodeIo implements NodeIo {
     this.#node = dependencies.node;
     this.#cell = dependencies.cell;
     this.#environment = dependencies.environment;
+    this.#direct = new DirectIo({ ...dependencies, ended: () => this.#end() });
     this.readOnly = options.readOnly || this.#node.kind === 'snapshot';
     this.#node.openCount++;
   }
@@ -39,12 +42,25 @@ export class OpenNodeIo implements NodeIo {
   }
 
   read(lbn: number, target: Uint8Array, done: IoCompletion): void {
-    const completion = this.#begin(lbn, target.length / blockSizeBytes, done);
+    const blockCount = target.length / blockSizeBytes;
+    this.#checkRange(lbn, blockCount);
+    if (!this.#isClosed && this.#direct.tryRead(lbn, target, done)) {
+      this.#pendingCount++;
+      return;
+    }
+    const completion = this.#begin(lbn, blockCount, done);
     if (completion) startRead({ node: this.#node, lbn, target, done: completion }, this.#cell);
   }
 
   write(lbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
-    const completion = this.#beginChange(lbn, source.length / blockSizeBytes, done);
+    const blockCount = source.length / blockSizeBytes;
+    this.#checkRange(lbn, blockCount);
+    const mayBeDirect = !fua && !this.#isClosed && !this.readOnly;
+    if (mayBeDirect && this.#direct.tryWrite(lbn, source, done)) {
+      this.#pendingCount++;
+      return;
+    }
+    const completion = this.#beginChange(lbn, blockCount, done);
     if (!completion) return;
     const request = { node: this.#node, lbn, source, fua, done: completion };
     new WriteOperation(request, { cell: this.#cell }).start();

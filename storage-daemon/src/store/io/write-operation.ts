@@ -9,6 +9,7 @@
  */
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
+import { deviceWriteBlocksMax } from './direct-io.ts';
 import { ioFailure } from '../pool-devices.ts';
 import { StoreError } from '../store-error.ts';
 import type { TreeNode } from '../tree-node.ts';
@@ -46,8 +47,6 @@ interface PlacedChange extends Placement {
 
 /** Times that a write waits for space that is about to be freed. */
 const spaceAttemptsMax = 3;
-/** Blocks of one device write: 4 MiB, so that no request holds up others for long. */
-const deviceWriteBlocksMax = 1024;
 
 /** A write under way. */
 export class WriteOperation {

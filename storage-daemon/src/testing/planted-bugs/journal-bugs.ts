@@ -128,7 +128,8 @@ export const journalBugs: readonly PlantedBug[] = [
   /** Makes available what the quarantine no longer needs to hold; returns how much. */
   releaseQuarantine(durability: Durability): number {
     const released = this.quarantine.release(durability);
-    for (const pbn of released) this.#giveBack(pbn);`,
+    const available = this.deallocation?.accept(released) ?? released; // R4
+    for (const pbn of available) this.#giveBack(pbn);`,
     replace: `    if (freed.isMeta) this.#metadataCount--;
     this.quarantine.add({ pbn, ...freed });
   }
@@ -146,9 +147,9 @@ export const journalBugs: readonly PlantedBug[] = [
   {
     name: 'J10: pages of a checkpoint are counted on groups that nobody has taken before its cut',
     file: 'store/cell-space.ts',
-    find: '      const group = this.#owners.claimAny(this.#state.cell);',
+    find: '      if (!this.#takeAny()) return false;',
     replace: `      if (wanted === 0 || this.#owners.unownedCount > 0) return true;
-      const group = this.#owners.claimAny(this.#state.cell);`,
+      if (!this.#takeAny()) return false;`,
     profile: 'usual',
     seedsMax: 400,
   },

@@ -109,8 +109,8 @@ export const serviceBugs: readonly PlantedBug[] = [
   {
     name: 'the reserve is open to all',
     file: 'store/cell-space.ts',
-    find: 'return this.#leaves(blocks + pages, this.reserveBlocks);',
-    replace: 'return this.#leaves(blocks + pages, 0);',
+    find: 'if (!this.#leaves(wanted, this.reserveBlocks)) return false;',
+    replace: 'if (!this.#leaves(wanted, 0)) return false;',
     profile: 'full',
     seedsMax: 300,
   },

@@ -57,6 +57,7 @@ export const sequenceOperations: readonly SequenceOperation[] = [
   write('a', 3, 1),
   write('a', 3, 1, true),
   write('a', 1, 9),
+  write('a', 0, 16),
   write('a', 16, 16),
   write('a', 39, 1),
   write('c', 0, 3),
@@ -116,4 +117,5 @@ export const sequenceOperations: readonly SequenceOperation[] = [
     },
   },
   { name: 'checkpoint', issue: (client) => client.checkpoint() },
+  { name: 'heal', issue: (client) => client.heal() },
 ];

@@ -257,6 +257,14 @@ export class SimulatedClient {
     });
   }
 
+  heal(): void {
+    this.session.control('heal', {
+      call: () => this.#store.healClusters(),
+      succeeded: () => {},
+      ended: () => {},
+    });
+  }
+
   /** Asks for what must be refused, and changes nothing. */
   misuse(volume: ModelNode): void {
     const fields = { uuid: new Uint8Array(16), attributes: '{}' };
