@@ -201,6 +201,9 @@ export const nvmeIoQueuesMax = 16;
  */
 export const nvmeControllersMax = 2048;
 
+/** Discovery controllers, which need no grant: one that stays for each node of a large cluster. */
+export const nvmeDiscoveriesMax = 1024;
+
 /** One message of an authentication: a group of 8192 bits needs little more than 1 KiB, Linux has room for 4 KiB. */
 export const nvmeAuthenticationBytesMax = 65_536;
 
@@ -228,6 +231,9 @@ export const nvmeLingerTimeoutMs = 2_000;
  * are kept until their connection fails.
  */
 export const nvmeDiscoveryIdleTimeoutMs = 120_000;
+
+/** Silence of an NVMe connection after which TCP asks whether the host is there. */
+export const nvmeTcpKeepAliveMs = 30_000;
 
 /** How often deadlines of NVMe connections and controllers are looked at; they count in seconds. */
 export const nvmeSweepIntervalMs = 1_000;

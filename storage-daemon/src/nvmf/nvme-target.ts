@@ -5,7 +5,7 @@
  * command that still runs for an older one of the same host on the same volume has ended: an old write cannot land
  * after the host was told that it is connected again. Older controllers stay: they may be another path.
  */
-import { nvmeControllersMax } from '../limits.ts';
+import { nvmeControllersMax, nvmeDiscoveriesMax } from '../limits.ts';
 import { roundKeepAlive } from './controller/features.ts';
 import { NvmeController } from './controller/nvme-controller.ts';
 import type { TargetBudget } from './nvme-budget.ts';
@@ -83,11 +83,9 @@ export class NvmeTarget {
     request: ControllerRequest,
     done: (outcome: NvmeController | ConnectRefusal) => void,
   ): void {
-    if (this.#isStopping || this.#controllers.size >= nvmeControllersMax) {
-      done(busy);
-      return;
-    }
-    this.#whenOlderSettle(request, () => done(this.#create(request)));
+    this.#whenOlderSettle(request, () => {
+      done(this.#hasRoom(request) ? this.#create(request) : busy);
+    });
   }
 
   /** The controller that an I/O queue names; undefined unless it is this host's, on that subsystem. */
@@ -124,6 +122,16 @@ export class NvmeTarget {
   /** Tells hosts that look for subsystems to look again. */
   discoveryChanged(): void {
     for (const controller of this.#controllers.values()) controller.discoveryChanged();
+  }
+
+  /** Anybody may ask what there is to discover; that must not keep out who has a grant. */
+  #hasRoom({ subsystemNqn }: ControllerRequest): boolean {
+    const isDiscovery = subsystemNqn === discoveryNqn;
+    let count = 0;
+    for (const { identity } of this.#controllers.values()) {
+      if (identity.isDiscovery === isDiscovery) count++;
+    }
+    return !this.#isStopping && count < (isDiscovery ? nvmeDiscoveriesMax : nvmeControllersMax);
   }
 
   #create(request: ControllerRequest): NvmeController | ConnectRefusal {

@@ -10,6 +10,7 @@ import {
   nvmeConnectionsMax,
   nvmeDiscoveryIdleTimeoutMs,
   nvmeSweepIntervalMs,
+  nvmeTcpKeepAliveMs,
 } from '../../limits.ts';
 import type { NvmeController } from '../../nvmf/controller/nvme-controller.ts';
 import { NvmeTarget } from '../../nvmf/nvme-target.ts';
@@ -172,7 +173,8 @@ export class NvmeServer implements HostFence {
       socket.destroy();
       return;
     }
-    socket.setKeepAlive(true);
+    // Of a host that is gone without a word and has no keep-alive timeout, only TCP can tell.
+    socket.setKeepAlive(true, nvmeTcpKeepAliveMs);
     const connection = new NvmeConnection({ socket, target: this.#target, log });
     this.#connections.add(connection);
     void this.#forgetWhenClosed(connection);
