@@ -14,20 +14,22 @@ const cellsAtOnce = 4;
 
 /** Recovers the pool and opens it; resolves when it serves. */
 export const openStore: OpenStore = async (options, dependencies) => {
-  const { environment } = dependencies;
+  const { environment, share } = dependencies;
   const { superblock, devices } = await identifyPool(dependencies.devices);
   const { geometry } = superblock;
   const pool = new PoolDevices({ geometry, table: superblock.devices }, { devices });
   // J5: what is read below may still sit in the drive's cache after a kill, and be lost later.
   if (pool.hasVolatileCache && options.readOnly !== true) await flush(pool);
-  const owners = new GroupOwners(pool.groupCount);
-  const recovered = await forAllCells(geometry.cellCount, (cell) =>
+  const owners = share ? share.ownersOf(pool.groupCount) : new GroupOwners(pool.groupCount);
+  const numbers = share?.cells ?? Array.from({ length: geometry.cellCount }, (_, cell) => cell);
+  const recovered = await forAllCells(numbers, (cell) =>
     RecoveredCell.recover(
       { cell, superblock, open: options },
       { devices: pool, owners, environment },
     ),
   );
   // No cell takes a group before all have said which are theirs.
+  await share?.whenAllRecovered();
   const readOnlyReason = readOnlyBecause(
     options.readOnly === true,
     superblock.isReadOnly,
@@ -51,21 +53,24 @@ export const openStore: OpenStore = async (options, dependencies) => {
 };
 
 /** Some at once. All that have begun have ended when this does; the failure of the first that failed counts. */
-async function forAllCells<T>(count: number, work: (cell: number) => Promise<T>): Promise<T[]> {
+async function forAllCells<T>(
+  cells: readonly number[],
+  work: (cell: number) => Promise<T>,
+): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
   let failure: { readonly error: unknown } | undefined;
   const worker = async () => {
-    while (next < count && !failure) {
-      const cell = next++;
+    while (next < cells.length && !failure) {
+      const index = next++;
       try {
-        results[cell] = await work(cell);
+        results[index] = await work(cells[index]!);
       } catch (error) {
         failure ??= { error };
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(cellsAtOnce, count) }, worker));
+  await Promise.all(Array.from({ length: Math.min(cellsAtOnce, cells.length) }, worker));
   if (failure) throw failure.error;
   return results;
 }

@@ -5,6 +5,7 @@
  * block I/O completes through callbacks, never before the call returns. Names are the REST ids; they are unique per
  * kind. All block numbers and counts are in 4 KiB blocks.
  */
+import type { GroupOwners } from '../allocator/group-owners.ts';
 import type { BlockDevice } from '../device/block-device.ts';
 import type { StoreEnvironment } from './store-environment.ts';
 import type { StoreError } from './store-error.ts';
@@ -77,6 +78,16 @@ export interface OpenOptions {
   readonly heal?: HealOptions;
 }
 
+/** The part of a pool that one reactor serves, while others serve the rest of it. */
+export interface PoolShare {
+  /** Cells of this reactor. */
+  readonly cells: readonly number[];
+  /** The table of owners of a pool of so many groups: the same memory for all reactors. */
+  readonly ownersOf: (groupCount: number) => GroupOwners;
+  /** Called once this reactor's cells have said which groups are theirs; resolves when those of all reactors have. */
+  readonly whenAllRecovered: () => Promise<void>;
+}
+
 /**
  * Recovers the pool and opens it; resolves when it serves. Rejects with StoreError `data-loss` for rot in metadata.
  */
@@ -85,6 +96,8 @@ export type OpenStore = (
   dependencies: {
     readonly devices: readonly BlockDevice[];
     readonly environment: StoreEnvironment;
+    /** Undefined: all of the pool. */
+    readonly share?: PoolShare | undefined;
   },
 ) => Promise<Store>;
 

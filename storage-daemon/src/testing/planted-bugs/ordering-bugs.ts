@@ -92,16 +92,16 @@ export const orderingBugs: readonly PlantedBug[] = [
         this.record([{ op: 'groupPut', group }]);
         this.state.releaseGroups(Infinity);
       },`,
-    profile: 'exchange',
-    seedsMax: 400,
+    profile: 'reactors',
+    seedsMax: 200,
   },
   {
     name: 'R7: another cell takes a group before the root without it is durable',
     file: 'store/cell.ts',
     find: 'this.state.releaseGroups(this.#durableCheckpoint); // R7',
     replace: 'this.state.releaseGroups(this.state.checkpointNumber);',
-    profile: 'exchange',
-    seedsMax: 400,
+    profile: 'reactors',
+    seedsMax: 200,
   },
   {
     name: 'R8: the root is written without a flush of its pages',

@@ -1,6 +1,40 @@
 /** Named kinds of runs: what is drawn more often than usual. `usual` is what `npm run simulate` runs. */
 import type { SimProfile } from './sim-config.ts';
 
+/** Cells that take groups from each other: volumes come, fill, and go in a pool of few and small groups. */
+const exchange: SimProfile = {
+  space: 'compact',
+  cellCounts: [4],
+  cellBlocks: 96,
+  weights: {
+    write: 50,
+    read: 4,
+    discard: 12,
+    flush: 4,
+    createVolume: 14,
+    createSnapshot: 2,
+    cloneSnapshot: 1,
+    deleteSnapshot: 4,
+    deleteVolume: 20,
+    checkpoint: 5,
+  },
+  geometry: { allocationGroupBlocks: 32, tableFanOut: 4, leafClusters: 2, reserveBlocks: 28 },
+  history: {
+    fuaChance: 0.3,
+    volumesMax: 8,
+    snapshotsMax: 2,
+    volumeBlocksMax: 60,
+    hotBlocks: 60,
+    rangeBlocksMax: 64,
+  },
+  open: { checkpointIntervalMs: 1, journalTimerMs: 0.1 },
+  stallChance: 0.2,
+  stallMs: 20,
+  operationsPerRound: 50,
+  roundCount: 8,
+  cleanChance: 0.1,
+};
+
 /** All profiles by name. */
 export const profiles: Readonly<Record<string, SimProfile>> = {
   usual: {},
@@ -261,38 +295,12 @@ export const profiles: Readonly<Record<string, SimProfile>> = {
     roundCount: 4,
     cleanChance: 0.1,
   },
-  /** Cells that take groups from each other: volumes come, fill, and go in a pool of few and small groups. */
-  exchange: {
-    space: 'compact',
-    cellCounts: [4],
-    cellBlocks: 96,
-    weights: {
-      write: 50,
-      read: 4,
-      discard: 12,
-      flush: 4,
-      createVolume: 14,
-      createSnapshot: 2,
-      cloneSnapshot: 1,
-      deleteSnapshot: 4,
-      deleteVolume: 20,
-      checkpoint: 5,
-    },
-    geometry: { allocationGroupBlocks: 32, tableFanOut: 4, leafClusters: 2, reserveBlocks: 28 },
-    history: {
-      fuaChance: 0.3,
-      volumesMax: 8,
-      snapshotsMax: 2,
-      volumeBlocksMax: 60,
-      hotBlocks: 60,
-      rangeBlocksMax: 64,
-    },
-    open: { checkpointIntervalMs: 1, journalTimerMs: 0.1 },
-    stallChance: 0.2,
-    stallMs: 20,
-    operationsPerRound: 50,
-    roundCount: 8,
-    cleanChance: 0.1,
+  exchange,
+  /** As `exchange`, with cells on several reactors that sleep now and then while the others go on. */
+  reactors: {
+    ...exchange,
+    reactorCount: 3,
+    open: { ...exchange.open, deallocate: { bytesPerSecond: 1e9, runBlocksMin: 1 } },
   },
   /** Dozens of snapshots and clones, whose metadata fills the pool. */
   crowd: {

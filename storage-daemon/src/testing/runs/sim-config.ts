@@ -18,6 +18,8 @@ export interface SimConfig {
   readonly stallMs: number;
   readonly geometry: GeometryOptions;
   readonly open: OpenOptions;
+  /** Reactors that serve the pool, as tasks that share the table of owners only. */
+  readonly reactorCount: number;
   readonly history: HistoryOptions;
   /** Operations under way at once. */
   readonly pendingMax: number;
@@ -49,6 +51,7 @@ export interface SimProfile {
   readonly weights?: Partial<OperationWeights>;
   readonly history?: Partial<HistoryOptions>;
   readonly open?: OpenOptions;
+  readonly reactorCount?: number;
   readonly geometry?: GeometryOptions;
   readonly pendingMax?: number;
   readonly operationsPerRound?: number;
@@ -89,6 +92,7 @@ export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig
       heal: { intervalMs: Infinity },
       ...profile.open,
     },
+    reactorCount: profile.reactorCount ?? 1,
     history: drawHistory(random, profile, { space, cellCount }),
     pendingMax: profile.pendingMax ?? random.pick([1, 4, 12, 30]),
     operationsPerRound: profile.operationsPerRound ?? random.between(20, 250),

@@ -15,6 +15,8 @@ import { SeededScheduler, drainMicrotasks } from '../seeded-scheduler.ts';
 import { SimDevice, type CrashKind, type SimDeviceOptions } from '../sim-device.ts';
 import { SimImage } from '../sim-image.ts';
 import { SimulationFailure } from '../model/simulation-failure.ts';
+import { ReactorLane } from './reactors/reactor-lane.ts';
+import { openOnReactors } from './reactors/reactor-pool.ts';
 
 /** The code under test. */
 export interface StoreEngine {
@@ -51,12 +53,14 @@ export class SimulatedMachine {
   readonly devices: readonly SimDevice[];
   /** Errors of background work that nobody waited for. */
   readonly strayErrors: unknown[] = [];
+  readonly #random: SeededRandom;
 
   constructor(
     options: MachineOptions & { bootIndex: number },
     dependencies: { images: readonly SimImage[]; random: SeededRandom },
   ) {
     const { random, images } = dependencies;
+    this.#random = random;
     const { trace } = options;
     this.scheduler = new SeededScheduler(random.fork(), {
       startMs: firstBootMs + options.bootIndex * bootIntervalMs,
@@ -119,7 +123,19 @@ export class SimulatedMachine {
     );
   }
 
-  open(engine: StoreEngine, options: OpenOptions): Promise<Store> {
+  /** Opens the pool on one reactor that serves all of it, or on several, if it has a cell for each. */
+  open(
+    engine: StoreEngine,
+    options: OpenOptions,
+    reactors: { readonly count: number; readonly cellCount: number } = { count: 1, cellCount: 1 },
+  ): Promise<Store> {
+    const count = Math.min(reactors.count, reactors.cellCount);
+    if (count > 1) {
+      const { scheduler, devices } = this;
+      const createLane = () => new ReactorLane({ scheduler, devices, random: this.#random.fork() });
+      const lanes = Array.from({ length: count }, createLane);
+      return openOnReactors(engine.openStore, { ...options, cellCount: reactors.cellCount }, lanes);
+    }
     return engine.openStore(options, {
       devices: this.devices,
       environment: this.scheduler.environment,

@@ -117,7 +117,7 @@ class Run {
     const number = this.#model.poolNumber + 1000;
     await this.#format(number);
     const machine = this.#boot(false);
-    const store = await machine.drive('recovery', machine.open(this.#engine, this.#config.open));
+    const store = await machine.drive('recovery', this.#openStore(machine));
     for (let index = this.#random.between(1, 12); index > 0; index--) {
       const uuid = new Uint8Array(16).fill(index);
       const fields = { name: `former${index}`, uuid, sizeBlocks: 4, attributes: '{}' };
@@ -179,7 +179,7 @@ class Run {
 
   async #open(withErrors: boolean): Promise<Incarnation> {
     const machine = this.#boot(withErrors);
-    const store = await machine.drive('recovery', machine.open(this.#engine, this.#config.open));
+    const store = await machine.drive('recovery', this.#openStore(machine));
     const client = new SimulatedClient(
       {
         tolerance: { noSpace: this.#config.space !== 'roomy', deviceErrors: withErrors },
@@ -188,6 +188,11 @@ class Run {
       { store, model: this.#model, random: this.#random.fork() },
     );
     return { machine, store, client };
+  }
+
+  #openStore(machine: SimulatedMachine): Promise<Store> {
+    const { open, reactorCount: count, geometry } = this.#config;
+    return machine.open(this.#engine, open, { count, cellCount: geometry.cellCount ?? 1 });
   }
 
   async #openWithErrors(): Promise<Incarnation> {
@@ -205,7 +210,7 @@ class Run {
 
   async #crashDuringRecovery(): Promise<void> {
     const machine = this.#boot(false);
-    const opening = machine.open(this.#engine, this.#config.open);
+    const opening = this.#openStore(machine);
     opening.catch(() => {});
     for (let steps = this.#random.below(60); steps > 0; steps--) await machine.step();
     this.totals.crashCount++;
