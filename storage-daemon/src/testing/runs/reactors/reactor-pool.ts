@@ -14,12 +14,9 @@ export async function openOnReactors(
 ): Promise<api.Store> {
   let owners: GroupOwners | undefined;
   let left = lanes.length;
-  let announce = { resolve: () => {}, reject: (_: unknown) => {} };
-  const allRecovered = new Promise<void>((resolve, reject) => {
-    announce = { resolve, reject };
-  });
+  const allRecovered = Promise.withResolvers<void>();
   // Nobody may wait for it: then its rejection is nobody's.
-  allRecovered.catch(() => {});
+  allRecovered.promise.catch(() => {});
   const cellsOf = (reactor: number) =>
     Array.from({ length: options.cellCount }, (_, cell) => cell).filter(
       (cell) => cell % lanes.length === reactor,
@@ -35,13 +32,13 @@ export async function openOnReactors(
           return new GroupOwners(owners.memory);
         },
         whenAllRecovered: () => {
-          if (--left === 0) announce.resolve();
-          return allRecovered;
+          if (--left === 0) allRecovered.resolve();
+          return allRecovered.promise;
         },
       },
     }),
   );
-  for (const each of opening) each.catch((error: unknown) => announce.reject(error));
+  for (const each of opening) each.catch((error: unknown) => allRecovered.reject(error));
   return new ReactorPool(await Promise.all(opening));
 }
 
