@@ -161,6 +161,10 @@ class ReactorPool implements api.Store {
     await Promise.all(this.#stores.map((store) => store.checkpoint()));
   }
 
+  async healClusters(): Promise<void> {
+    await Promise.all(this.#stores.map((store) => store.healClusters()));
+  }
+
   async drainBackgroundWork(): Promise<void> {
     await Promise.all(this.#stores.map((store) => store.drainBackgroundWork()));
   }
