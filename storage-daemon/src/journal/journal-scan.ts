@@ -30,9 +30,11 @@ export interface ScanOptions {
   readonly start: JournalStart;
 }
 
-/** Reads a ring; `ring` holds all its blocks. */
-export function scanJournal(ring: Uint8Array, options: ScanOptions): JournalScan {
-  const blocks = validBlocks(ring, options);
+/** Slots of a ring: the block in each, or undefined for anything stale, torn, foreign or never written. */
+export type RingBlocks = readonly (JournalBlock | undefined)[];
+
+/** Looks at a whole ring. */
+export function scanJournal(blocks: RingBlocks, options: ScanOptions): JournalScan {
   const { start } = options;
   const chain: JournalBlock[] = [];
   let prevCrc = start.prevCrc;
@@ -60,14 +62,18 @@ export function scanJournal(ring: Uint8Array, options: ScanOptions): JournalScan
   return { chain, openGeneration, rootGeneration, hole };
 }
 
-/** Blocks of this journal by slot. Anything else in a slot is a stale, torn or foreign block. */
-function validBlocks(ring: Uint8Array, options: ScanOptions): (JournalBlock | undefined)[] {
-  return Array.from({ length: ring.length / blockSizeBytes }, (_, slot) => {
-    const page = ring.subarray(slot * blockSizeBytes, (slot + 1) * blockSizeBytes);
+/** The blocks in a part of a ring; they share no memory with it. */
+export function decodeRingPart(
+  part: Uint8Array,
+  { cell, seed }: Pick<ScanOptions, 'cell' | 'seed'>,
+): RingBlocks {
+  return Array.from({ length: part.length / blockSizeBytes }, (_, slot) => {
+    const page = part.subarray(slot * blockSizeBytes, (slot + 1) * blockSizeBytes);
     // Most of a large ring was never written: not worth an error each.
     if (!hasJournalMagic(page)) return undefined;
     try {
-      return decodeJournalBlock(page, options.cell, options.seed);
+      const block = decodeJournalBlock(page, cell, seed);
+      return { ...block, slots: block.slots.slice() };
     } catch (error) {
       if (error instanceof CorruptionError) return undefined;
       throw error;

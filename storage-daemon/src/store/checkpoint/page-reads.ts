@@ -22,20 +22,22 @@ function findDamage(cell: number, pointer: PagePointer, page: Uint8Array): Store
   return new StoreError('data-loss', `${action} failed: its checksum is wrong`);
 }
 
-/** Reads one page at a time. */
+/** Reads one page at a time; its bytes are the caller's until `done` returns, and are used again then. */
 export function createPageReader(
   cell: number,
   dependencies: { devices: PoolDevices; tracker: IoTracker },
 ): ReadPage {
   const { devices, tracker } = dependencies;
+  const free: Uint8Array[] = [];
   return (pointer, done) => {
-    const page = new Uint8Array(blockSizeBytes);
+    const page = free.pop() ?? new Uint8Array(blockSizeBytes);
     const generation = tracker.begin();
     devices.read(pointer.pbn, page, (error) => {
       tracker.end(generation);
       if (error) {
         done(ioFailure(`Reading metadata block ${pointer.pbn} of cell ${cell}`, error), page);
       } else done(findDamage(cell, pointer, page), page);
+      free.push(page);
     });
   };
 }
