@@ -87,6 +87,11 @@ export const poolSchema = z
     /** Data that volumes and snapshots reference, shared blocks counted once. */
     referencedBytes: byteCountSchema,
     metadataBytes: byteCountSchema,
+    /**
+     * Of the referenced bytes, what is reserved beside data of volumes and holds none yet; given up when the pool gets
+     * full. What clones share counts for each.
+     */
+    slackBytes: byteCountSchema.optional(),
     /** Kept for deletes and checkpoints. */
     reservedBytes: byteCountSchema,
     /** What background work still has to free. */

@@ -180,6 +180,7 @@ export class DaemonMetrics {
         free: pool.freeBytes,
         referenced: pool.referencedBytes,
         metadata: pool.metadataBytes,
+        slack: pool.slackBytes ?? 0,
         reserved: pool.reservedBytes,
         pending_free: pool.pendingFreeBytes,
         provisioned: pool.provisionedBytes,

@@ -324,6 +324,31 @@ const breaks: readonly [string, (spec: ImageSpec) => void, RegExp][] = [
     (spec) => (nodeOf(spec, sampleNode.k).slackBlocks = 1),
     /counts 1 blocks of slack and has 0/,
   ],
+  [
+    'slack of a natural cluster that is not counted',
+    (spec) => naturalCluster(spec, 'leaf0-k', { base: 12, mask: 1, birth: 4 }),
+    /volume "k" \(node 3\) counts 0 blocks of slack and has 15/,
+  ],
+  [
+    'a natural cluster that counts as free, slack included',
+    (spec) => naturalCluster(spec, 'leaf0-k', { base: 12, mask: 1, birth: 4 }),
+    /block 207 is data and counts as free/,
+  ],
+  [
+    'a natural cluster without a valid block',
+    (spec) => naturalCluster(spec, 'leaf0-k', { base: 12, mask: 0, birth: 4 }),
+    /cluster 14 has no valid block/,
+  ],
+  [
+    'a natural cluster in a group of nobody',
+    (spec) => naturalCluster(spec, 'leaf0-k', { base: 16, mask: 0xffff, birth: 4 }),
+    /block 256, .*, is in group 1, which the cell does not own/,
+  ],
+  [
+    'a natural cluster that was born after its page',
+    (spec) => naturalCluster(spec, 'leaf0-k', { base: 12, mask: 0xffff, birth: 5 }),
+    /was born in epoch 5, the page above it in 4/,
+  ],
 
   // Counters.
   [
@@ -477,6 +502,20 @@ function patch(
 ): ImageSpec['patches'] {
   spec.patches.push({ page, offsetBytes, bytes, isUnnoticed: true });
   return spec.patches;
+}
+
+/** Puts a natural entry into a hole of a leaf, cluster 14, before the leaf's checksum is taken. */
+function naturalCluster(
+  spec: ImageSpec,
+  page: string,
+  { base, mask, birth }: { base: number; mask: number; birth: number },
+): void {
+  const entry = new Uint8Array(8);
+  const view = new DataView(entry.buffer);
+  view.setUint32(0, base * 16 + 1, true);
+  view.setUint32(4, mask, true);
+  patch(spec, page, 128 + 8 * 14, [...entry]);
+  patch(spec, page, 2176 + 4 * 14, [birth, 0, 0, 0]);
 }
 
 describe('checkPool()', () => {

@@ -25,6 +25,7 @@ export function viewPool({ store, devices }: ServingPool): OpenPool {
     // Background work frees metadata too, so the estimate of what is pending can be larger than the data.
     referencedBytes: blocksToBytes(Math.max(0, usedBlocks)),
     metadataBytes: blocksToBytes(space.metadataBlocks),
+    slackBytes: blocksToBytes(space.slackBlocks),
     reservedBytes: blocksToBytes(space.reservedBlocks),
     pendingFreeBytes: blocksToBytes(space.pendingFreeBlocks),
     provisionedBytes: blocksToBytes(volumes.reduce((sum, { sizeBlocks }) => sum + sizeBlocks, 0)),
