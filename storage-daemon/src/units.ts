@@ -25,6 +25,6 @@ export function blocksToBytes(blocks: number): number {
 
 /** Turns a multiple of 4 KiB into blocks. */
 export function bytesToBlocks(bytes: number): number {
-  assert(bytes % blockSizeBytes === 0, `${bytes} bytes are not whole blocks`);
+  if (bytes % blockSizeBytes !== 0) assert(false, `${bytes} bytes are not whole blocks`);
   return bytes / blockSizeBytes;
 }

@@ -20,7 +20,7 @@ export class IoTracker {
 
   end(generation: number): void {
     const index = generation - this.#oldest;
-    assert(index >= 0 && this.#counts[index]! > 0, `I/O of generation ${generation} ended twice`);
+    if (!(this.#counts[index]! > 0)) assert(false, `I/O of generation ${generation} ended twice`);
     this.#counts[index]!--;
     this.#retire();
   }

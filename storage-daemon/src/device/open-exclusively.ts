@@ -5,6 +5,9 @@ import { blockDeviceHolder, lockFile } from './device-lock.ts';
 import { DeviceOpenError, systemCode } from './device-open-error.ts';
 import { type DeviceProbe, probeDevice } from './device-probe.ts';
 
+/** `f_type` of a file system in memory (statfs(2)). */
+const tmpfsMagic = 0x01021994;
+
 /** A device that this process holds until it closes the descriptor. */
 export interface OpenedDevice {
   readonly fd: number;
@@ -42,7 +45,7 @@ function openFile(
   isDirect: boolean,
 ): { readonly fd: number; readonly isDirect: boolean } {
   try {
-    const direct = isDirect ? nodeFs.constants.O_DIRECT : 0;
+    const direct = isDirect ? nodeFs.constants.O_DIRECT | inlineFlag(probe) : 0;
     return { fd: nodeFs.openSync(probe.path, flags | direct), isDirect };
   } catch (error) {
     if (isDirect && probe.kind === 'file' && systemCode(error) === 'EINVAL') {
@@ -50,6 +53,15 @@ function openFile(
     }
     throw openError(probe, error);
   }
+}
+
+/**
+ * A file in memory never waits for a device, but its file system does not say so: io_uring would hand every request to
+ * a kernel thread. Non-blocking, it is done at once, in the submitting call.
+ */
+function inlineFlag({ kind, path }: DeviceProbe): number {
+  if (kind !== 'file' || nodeFs.statfsSync(path).type !== tmpfsMagic) return 0;
+  return nodeFs.constants.O_NONBLOCK;
 }
 
 function openError(probe: DeviceProbe, cause: unknown): DeviceOpenError {

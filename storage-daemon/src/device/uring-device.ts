@@ -154,13 +154,12 @@ export class UringDevice implements BlockDevice {
   }
 
   #checkRange(offsetBytes: number, lengthBytes: number): void {
-    const endBytes = offsetBytes + lengthBytes;
     const isAligned = offsetBytes % blockSizeBytes === 0 && lengthBytes % blockSizeBytes === 0;
-    if (isAligned && offsetBytes >= 0 && endBytes <= this.sizeBytes) return;
-    // Only now: a message for each request would be work for the garbage collector.
-    const what = `${lengthBytes} bytes at ${offsetBytes} of ${this.name}`;
+    // The message is made only if it is needed: this is on the path of every request.
+    if (isAligned && offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes) return;
+    const what = `${lengthBytes} bytes at ${offsetBytes}`;
     assert(isAligned, `${what} are not whole blocks`);
-    assert(false, `${what} are outside of its ${this.sizeBytes} bytes`);
+    assert(false, `${what} are outside of ${this.name}`);
   }
 
   /** False: it must wait for others to end. */

@@ -65,7 +65,7 @@ export class OutputBatch {
 
   /** Adds bytes that the caller writes now, to `bytes` from the answered place on. There must be room. */
   reserve(lengthBytes: number): number {
-    assert(lengthBytes <= this.roomBytes, `no room for ${lengthBytes} bytes of output`);
+    if (lengthBytes > this.roomBytes) assert(false, `no room for ${lengthBytes} bytes of output`);
     const start = this.#usedBytes;
     if (this.#endsInCopies) this.pieces[this.#pieceCount - 1]!.lengthBytes += lengthBytes;
     else this.#addPiece(this.bytes, start, lengthBytes);

@@ -14,7 +14,7 @@ import type { IoCompletion, NodeIo } from '../store/store-api.ts';
 import type { StoreError } from '../store/store-error.ts';
 import { zeroBufferBytes, zeroPieceBlocksMax } from '../limits.ts';
 import { blockSizeBytes, bytesToBlocks } from '../units.ts';
-import { RangeClaims } from './range-claims.ts';
+import { ClaimEntry, RangeClaims } from './range-claims.ts';
 
 /** How zeros are to be written. */
 export interface ZeroOptions {
@@ -33,6 +33,7 @@ const zeros = new Uint8Array(zeroBufferBytes);
 export class ByteIo {
   readonly #io: NodeIo;
   readonly #claims = new RangeClaims();
+  readonly #freeWrites: WholeWrite[] = [];
 
   constructor(io: NodeIo) {
     this.#io = io;
@@ -55,20 +56,31 @@ export class ByteIo {
   write(offsetBytes: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
     const startLbn = Math.floor(offsetBytes / blockSizeBytes);
     const skipBytes = offsetBytes % blockSizeBytes;
-    const isAligned = skipBytes === 0 && source.length % blockSizeBytes === 0;
-    const blocks = isAligned ? source : newBlocks(skipBytes + source.length);
-    const write: Step = (written) => this.#io.write(startLbn, blocks, fua, written);
+    if (skipBytes === 0 && source.length % blockSizeBytes === 0) {
+      const write = this.#freeWrites.pop() ?? this.#newWrite();
+      write.start(startLbn, source, fua, done);
+      return;
+    }
+    const blocks = newBlocks(skipBytes + source.length);
     const readAndWrite: Step = (written) => {
       this.#readEdges(startLbn, blocks, { skipBytes, lengthBytes: source.length }, (error) => {
         if (error) written(error);
         else {
           blocks.set(source, skipBytes);
-          write(written);
+          this.#io.write(startLbn, blocks, fua, written);
         }
       });
     };
     const range = { startLbn, endLbn: startLbn + bytesToBlocks(blocks.length) };
-    this.#claimed({ ...range, isExclusive: !isAligned }, isAligned ? write : readAndWrite, done);
+    this.#claimed({ ...range, isExclusive: true }, readAndWrite, done);
+  }
+
+  #newWrite(): WholeWrite {
+    return new WholeWrite({
+      io: this.#io,
+      claims: this.#claims,
+      free: (write) => this.#freeWrites.push(write),
+    });
   }
 
   writeZeroes(
@@ -208,4 +220,43 @@ function runInOrder(steps: readonly Step[], done: IoCompletion): void {
     else step((failure) => run(index + 1, failure));
   };
   run(0, null);
+}
+
+/** A write of whole blocks from its claim to its end, then the next one: nothing is allocated for it. */
+class WholeWrite {
+  readonly #io: NodeIo;
+  readonly #claims: RangeClaims;
+  readonly #claim: ClaimEntry;
+  readonly #written: IoCompletion;
+  #source: Uint8Array = zeros;
+  #fua = false;
+  #done: IoCompletion = () => undefined;
+
+  constructor(owner: {
+    readonly io: NodeIo;
+    readonly claims: RangeClaims;
+    readonly free: (write: WholeWrite) => void;
+  }) {
+    this.#io = owner.io;
+    this.#claims = owner.claims;
+    this.#claim = new ClaimEntry(() => {
+      this.#io.write(this.#claim.startLbn, this.#source, this.#fua, this.#written);
+    });
+    this.#written = (error) => {
+      const done = this.#done;
+      this.#claims.leave(this.#claim);
+      this.#source = zeros;
+      owner.free(this);
+      done(error);
+    };
+  }
+
+  start(startLbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
+    this.#source = source;
+    this.#fua = fua;
+    this.#done = done;
+    this.#claim.startLbn = startLbn;
+    this.#claim.endLbn = startLbn + bytesToBlocks(source.length);
+    this.#claims.enter(this.#claim);
+  }
 }

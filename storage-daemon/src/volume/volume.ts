@@ -63,6 +63,7 @@ export class Volume {
   #state: State = { name: 'open' };
   #closed: Promise<void> | undefined;
   #inFlightCount = 0;
+  readonly #freeRequests: OpenRequest[] = [];
   #limiter: IoLimiter | undefined;
   /** False: requests do not pass the limiter, if there ever was one. */
   #isLimited = false;
@@ -223,7 +224,8 @@ export class Volume {
 
   #check(request: Request): VolumeError | null {
     const { operation, offsetBytes, lengthBytes } = request;
-    assert(Number.isSafeInteger(offsetBytes) && offsetBytes >= 0, `offset ${offsetBytes}`);
+    if (!Number.isSafeInteger(offsetBytes) || offsetBytes < 0)
+      assert(false, `offset ${offsetBytes}`);
     if (this.#state.name !== 'open') return this.#refusal('closed', request, this.#state.reason);
     if (this.isReadOnly && operation !== 'read' && operation !== 'flush') {
       return this.#refusal('read-only', request, 'it is read-only');
@@ -242,18 +244,43 @@ export class Volume {
 
   #begin({ operation, lengthBytes }: Request, done: VolumeCompletion): IoCompletion {
     this.#inFlightCount++;
-    const startMs = this.#clockMs();
-    return (error) => {
-      const failed = error !== null;
-      this.statistics.record(operation, lengthBytes, this.#clockMs() - startMs, failed);
-      done(error && VolumeError.fromStore(error));
-      this.#end();
-    };
+    const request = this.#freeRequests.pop() ?? new OpenRequest((each) => this.#complete(each));
+    request.operation = operation;
+    request.lengthBytes = lengthBytes;
+    request.startMs = this.#clockMs();
+    request.done = done;
+    return request.completed;
+  }
+
+  #complete(request: OpenRequest): void {
+    const { operation, lengthBytes, startMs, done, error } = request;
+    this.#freeRequests.push(request);
+    this.statistics.record(operation, lengthBytes, this.#clockMs() - startMs, error !== null);
+    done(error && VolumeError.fromStore(error));
+    this.#end();
   }
 
   #end(): void {
     this.#inFlightCount--;
     if (this.#inFlightCount === 0 && this.#state.name === 'closing') this.#state.drained();
+  }
+}
+
+/** A request from its admission to its answer, then the next one: nothing is allocated for it. */
+class OpenRequest {
+  operation: VolumeOperation = 'read';
+  lengthBytes = 0;
+  startMs = 0;
+  done: VolumeCompletion = () => undefined;
+  error: StoreError | null = null;
+  /** Given to the store. */
+  readonly completed: IoCompletion;
+
+  constructor(completed: (request: OpenRequest) => void) {
+    this.completed = (error) => {
+      this.error = error;
+      completed(this);
+    };
   }
 }
 
