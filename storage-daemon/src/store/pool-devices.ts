@@ -144,9 +144,12 @@ export class PoolDevices {
     while (index < this.#table.length - 1 && group >= this.#table[index + 1]!.firstGroup) index++;
     const entry = this.#table[index];
     const isInside = entry !== undefined && group < entry.firstGroup + entry.groupCount;
-    assert(isInside, `block ${pbn} is on no device`);
+    // Messages are made only if they are needed: this is on the path of every request.
+    if (!isInside) assert(false, `block ${pbn} is on no device`);
     const last = pbn + lengthBytes / blockSizeBytes - 1;
-    assert(Math.floor(last / groupBlocks) === group, `blocks ${pbn}..${last} cross a group`);
+    if (Math.floor(last / groupBlocks) !== group) {
+      assert(false, `blocks ${pbn}..${last} cross a group`);
+    }
     const block = entry.groupStartBlock + (pbn - entry.firstGroup * groupBlocks);
     return { device: this.#devices[index]!, offsetBytes: blocksToBytes(block) };
   }
