@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -121,5 +122,27 @@ describe('RingLoop', () => {
     loop.close();
     expect(await received).toBeLessThan(0);
     loop.close();
+  });
+
+  test.each(['throws', 'is terminated'])('outlives its thread, which %s', (end) => {
+    const module = new URL('io-ring.js', import.meta.url);
+    const thread = `
+      import { parentPort } from 'node:worker_threads';
+      import { openIoRing } from ${JSON.stringify(module)};
+      const { ring } = openIoRing();
+      ring.prepare(${opcode.pollAdd}, 0, ring.addHandler(() => undefined), 0);
+      setImmediate(() => {
+        parentPort.postMessage('ready');
+        if (${end === 'throws'}) throw new Error('a bug');
+      });`;
+    const program = `
+      import { Worker } from 'node:worker_threads';
+      const thread = new Worker(new URL(${JSON.stringify(`data:text/javascript,${encodeURIComponent(thread)}`)}));
+      thread.on('error', () => undefined);
+      thread.on('message', () => void (${end === 'is terminated'} && thread.terminate()));
+      thread.on('exit', () => console.log('the process goes on'));`;
+    const options = ['--input-type=module', '--eval', program];
+    const output = execFileSync(process.execPath, options, { encoding: 'utf8', env: {} });
+    expect(output).toBe('the process goes on\n');
   });
 });

@@ -9,11 +9,8 @@
  * The ring's own descriptor cannot be watched: with deferred task work, current kernels do not report completions
  * there until the thread asks for them.
  */
-import koffi from 'koffi';
-
-import { RingRefusedError } from './ring-refused-error.ts';
+import { EventWatch } from './event-watch.ts';
 import type { Ring } from './ring.ts';
-import { clearEvents, closeDescriptor, createEventDescriptor, errorName } from './system-calls.ts';
 
 /** How a loop waits. */
 export interface RingLoopOptions {
@@ -34,8 +31,7 @@ const turnRoundsMax = 4;
 export class RingLoop {
   readonly #ring: Ring;
   readonly #waitMicroseconds: number;
-  readonly #eventFd: number;
-  readonly #poll: ReturnType<typeof koffi.node.poll>;
+  readonly #watch: EventWatch;
   readonly #roundHooks: (() => void)[] = [];
   readonly #turn = (): void => this.#runTurn();
   #isScheduled = false;
@@ -48,19 +44,9 @@ export class RingLoop {
   constructor(ring: Ring, { waitMicroseconds }: RingLoopOptions) {
     this.#ring = ring;
     this.#waitMicroseconds = waitMicroseconds;
-    this.#eventFd = createEventDescriptor(ring.fd);
-    if (this.#eventFd < 0) {
-      throw new RingRefusedError(
-        'not-permitted',
-        `Watching an io_uring failed: ${errorName(this.#eventFd)}`,
-      );
-    }
+    this.#watch = new EventWatch(ring.fd, () => this.#schedule());
     ring.setEvents(false);
     ring.setQueuedListener(() => this.#schedule());
-    // Called from outside of JavaScript, where no promise would go on afterwards: so only a turn is scheduled.
-    this.#poll = koffi.node.poll(this.#eventFd, () => this.#wake());
-    // Operations keep the thread alive, like Node's own; an idle loop does not.
-    this.#poll.unref();
   }
 
   /** Turns made so far: stands still while nothing happens. */
@@ -80,21 +66,14 @@ export class RingLoop {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#poll.close();
+    this.#watch.close();
     this.#ring.close();
-    closeDescriptor(this.#eventFd);
   }
 
   #schedule(): void {
     if (this.#isScheduled || this.#isRunning || this.#isClosed) return;
     this.#isScheduled = true;
     setImmediate(this.#turn);
-  }
-
-  #wake(): void {
-    clearEvents(this.#eventFd);
-    this.#ring.setEvents(false);
-    this.#schedule();
   }
 
   #runTurn(): void {
@@ -135,7 +114,7 @@ export class RingLoop {
   #setReferenced(isReferenced: boolean): void {
     if (isReferenced === this.#isReferenced) return;
     this.#isReferenced = isReferenced;
-    if (isReferenced) this.#poll.ref();
-    else this.#poll.unref();
+    // Operations keep the thread alive, like Node's own; an idle loop does not.
+    this.#watch.setReferenced(isReferenced);
   }
 }

@@ -24,7 +24,8 @@ const registerFunction = libc.func(
   'int64_t syscall(int64_t number, int fd, uint32_t operation, void *argument, uint32_t count)',
 );
 const eventDescriptorFunction = libc.func('int eventfd(uint32_t value, int flags)');
-const readEventFunction = libc.func('int eventfd_read(int fd, void *value)');
+const pipeFunction = libc.func('int pipe2(int *ends, int flags)');
+const replaceFunction = libc.func('int dup3(int fd, int target, int flags)');
 const closeFunction = libc.func('int close(int fd)');
 const mmapFunction = libc.func(
   'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
@@ -78,7 +79,7 @@ export const ringSystemCalls: RingSystemCalls = {
   },
 };
 
-/** A descriptor that is readable from the moment on at which a ring has completions, until `clearEvents`. */
+/** A descriptor that is readable from the moment on at which a ring has completions, until it is read. */
 export function createEventDescriptor(ringFd: number): number {
   const { closeOnExec, nonBlocking } = eventDescriptorFlag;
   const fd = check(eventDescriptorFunction(0, closeOnExec | nonBlocking));
@@ -90,14 +91,15 @@ export function createEventDescriptor(ringFd: number): number {
   return result < 0 ? result : fd;
 }
 
-/** Makes an event descriptor unreadable until the next event. */
-export function clearEvents(fd: number): void {
-  // Fails if there was none: all the same.
-  readEventFunction(fd, eventValue);
+/** Fills in the reading and the writing end. */
+export function createPipe(ends: Int32Array): number {
+  return check(pipeFunction(ends, eventDescriptorFlag.closeOnExec));
 }
 
-/** Takes the count of events, which nobody reads. */
-const eventValue = new Uint8Array(128);
+/** Makes `target` another number of what `fd` is open on; what it was open on before is closed. */
+export function replaceDescriptor(fd: number, target: number): number {
+  return check(replaceFunction(fd, target, eventDescriptorFlag.closeOnExec));
+}
 
 /**
  * Closes a descriptor that the kernel gave to us and not to Node.js, which keeps a list of its own in each thread and
