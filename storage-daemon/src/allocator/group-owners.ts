@@ -109,10 +109,11 @@ export class GroupOwners {
     announce(this.#words, word.answers);
   }
 
-  /** The cell answers no requests any more. */
+  /** The cell answers no requests any more. Wakes it, too: nothing of it waits for ever. */
   leave(cell: number): void {
     Atomics.store(this.#words, word.cells + cell, notServing);
     announce(this.#words, word.answers);
+    Atomics.notify(this.#words, word.requests);
   }
 
   /** True if all cells but the one that asks have answered this request, or answer none. */

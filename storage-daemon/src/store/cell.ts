@@ -226,6 +226,11 @@ export class Cell {
     await this.#environment.yieldTurn();
   }
 
+  /** Times that this cell has asked others for groups. */
+  get groupRequests(): number {
+    return this.#exchange?.requests ?? 0;
+  }
+
   /** True if `reclaimSpace` may help somebody who has tried it so many times. */
   mayReclaimSpace(attempts: number): boolean {
     const { quarantine, deallocation } = this.state.allocator;

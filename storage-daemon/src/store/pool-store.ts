@@ -264,6 +264,8 @@ export class PoolStore implements api.Store {
       dataBlocksRead: total((cell) => cell.dataBlocksRead),
       groupsTaken: total(({ space }) => space.groupsTaken),
       groupsReturned: total(({ space }) => space.groupsReturned),
+      groupRequests: total((cell) => cell.groupRequests),
+      backgroundFailures: total(({ background }) => background.failures),
       deallocatedBytes: blocksToBytes(this.#deallocator?.deallocatedBlocks ?? 0),
       deallocateFailures: this.#deallocator?.failures ?? 0,
       healedClusters: total(({ healer }) => healer.healedClusters),

@@ -174,6 +174,10 @@ export interface StoreCounters {
   readonly groupsTaken: number;
   /** Allocation groups that cells have given back to the pool. */
   readonly groupsReturned: number;
+  /** Times that a cell has asked the others for groups, because none was left. */
+  readonly groupRequests: number;
+  /** Steps of background work that failed, and are tried again. */
+  readonly backgroundFailures: number;
   /** Split clusters that were made natural again. */
   readonly healedClusters: number;
   /** Blocks of slack that were given up in a full pool. */

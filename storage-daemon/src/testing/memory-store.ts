@@ -164,6 +164,8 @@ export class MemoryStore implements Store {
       healedClusters: 0,
       harvestedBlocks: 0,
       groupsReturned: 0,
+      groupRequests: 0,
+      backgroundFailures: 0,
       deallocatedBytes: 0,
       deallocateFailures: 0,
       mapHits: 0,
