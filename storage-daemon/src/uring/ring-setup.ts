@@ -134,6 +134,12 @@ function explainRefusal(error: number): RingRefusedError {
         'unsupported',
         'io_uring of this kernel is too old: Linux 5.19 or newer is needed',
       );
+    case errno.noMemory:
+      return new RingRefusedError(
+        'out-of-memory',
+        `io_uring gets no memory (${name}): without CAP_IPC_LOCK its queues count against the limit of locked memory ` +
+          '(ulimit -l)',
+      );
     default:
       return new RingRefusedError('out-of-memory', `Creating an io_uring failed: ${name}`);
   }
