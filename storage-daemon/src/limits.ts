@@ -183,6 +183,12 @@ export const nvmeTransferBytesMax = mebibyteBytes;
  */
 export const nvmeQueueDataBytesMax = 16 * mebibyteBytes;
 
+/** Largest buffer of a write that is kept to be used again; larger ones are rare, or worth their own. */
+export const nvmeSpareBufferBytesMax = 128 * 1024;
+
+/** Buffers that are kept, of one target. */
+export const nvmeSpareBytesMax = 16 * mebibyteBytes;
+
 /** The same for all queues together. Beyond it, each queue still has one command under way. */
 export const nvmeTargetDataBytesMax = 512 * mebibyteBytes;
 

@@ -8,6 +8,7 @@
 import { nvmeControllersMax, nvmeDiscoveriesMax } from '../limits.ts';
 import { roundKeepAlive } from './controller/features.ts';
 import { NvmeController } from './controller/nvme-controller.ts';
+import { DataBuffers } from './data-buffers.ts';
 import type { TargetBudget } from './nvme-budget.ts';
 import { NvmeStatus, type NvmeStatusValue } from './nvme-status.ts';
 import type {
@@ -55,6 +56,7 @@ const busy: ConnectRefusal = { status: NvmeStatus.CONNECT_CONTROLLER_BUSY, resul
 export class NvmeTarget {
   /** Memory for data, shared by all queues. */
   readonly budget: TargetBudget = { usedBytes: 0 };
+  readonly buffers = new DataBuffers();
   /** Queues whose host did not prove itself. */
   authenticationFailureCount = 0;
   readonly #firmwareRevision: string;

@@ -79,7 +79,12 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     this.#parser = new PduParser(this.#terms, this);
     this.#replies = new Replies(this.#terms, (bytes) => this.#actions.send(bytes));
     this.#transfers = new Transfers(
-      { terms: this.#terms, slots: this.#slots, budget: new QueueBudget(target.budget) },
+      {
+        terms: this.#terms,
+        slots: this.#slots,
+        budget: new QueueBudget(target.budget),
+        buffers: target.buffers,
+      },
       { send: (bytes) => this.#actions.send(bytes), ready: (command) => this.#run(command) },
     );
     this.#fabrics = new FabricsCommands(options, {

@@ -6,6 +6,7 @@
  */
 import { assert } from '@varve/common/assert';
 
+import type { DataBuffers } from '../data-buffers.ts';
 import type { QueueBudget } from '../nvme-budget.ts';
 import { badField, type PduShape, type PduTerms } from '../pdu/check-header.ts';
 import { encodeR2t } from '../pdu/encode-pdu.ts';
@@ -19,6 +20,7 @@ export interface TransfersParts {
   readonly terms: PduTerms;
   readonly slots: SlotTable;
   readonly budget: QueueBudget;
+  readonly buffers: DataBuffers;
 }
 
 /** What transfers lead to. */
@@ -60,7 +62,7 @@ export class Transfers {
     const { sglBytes } = command;
     this.#parts.budget.take(sglBytes);
     command.budgetBytes = sglBytes;
-    command.data = Buffer.allocUnsafe(sglBytes);
+    command.data = this.#parts.buffers.take(sglBytes);
     return command.data;
   }
 
@@ -132,10 +134,12 @@ export class Transfers {
     return undefined;
   }
 
-  /** A command is over; its room is free. */
+  /** A command is over: its room and its buffer are free. */
   giveBack(command: CommandSlot): void {
     if (command.budgetBytes > 0) this.#parts.budget.give(command.budgetBytes);
     command.budgetBytes = 0;
+    if (command.data) this.#parts.buffers.give(command.data);
+    command.data = undefined;
   }
 
   /** The connection is gone: nothing comes any more. */
@@ -147,7 +151,7 @@ export class Transfers {
 
   #open(command: CommandSlot): void {
     command.state = 'receiving';
-    command.data = Buffer.allocUnsafe(command.sglBytes);
+    command.data = this.#parts.buffers.take(command.sglBytes);
     this.#request(command);
   }
 
