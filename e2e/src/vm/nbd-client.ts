@@ -61,9 +61,12 @@ export class NbdClient {
     });
   }
 
-  /** Connects to a port of the loopback interface and opens an export. */
-  static async open(port: number, exportName: string): Promise<NbdClient> {
-    const socket = connect({ host: '127.0.0.1', port });
+  /** Connects to a port of the loopback interface, or to a unix socket, and opens an export. */
+  static async open(
+    address: { readonly port: number } | { readonly path: string },
+    exportName: string,
+  ): Promise<NbdClient> {
+    const socket = connect('port' in address ? { ...address, host: '127.0.0.1' } : address);
     await once(socket, 'connect');
     const client = new NbdClient(socket);
     try {

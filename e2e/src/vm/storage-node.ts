@@ -38,6 +38,8 @@ export interface StorageNodeOptions {
   readonly productImage: string;
   readonly directory: string;
   readonly sectorBytes: 512 | 4096;
+  /** Serves NVMe/TCP to the guest itself. */
+  readonly nvmePort?: number;
 }
 
 /** A guest with its disks. */
@@ -47,13 +49,15 @@ export class StorageNode {
   readonly #namespaces: readonly VolatileDisk[];
   readonly #disks: ReadonlyMap<string, VolatileDisk>;
   readonly #server: DiskServer;
+  readonly #nvmePort: number | undefined;
 
   private constructor(
-    machine: VirtualMachine,
+    { machine, nvmePort }: { readonly machine: VirtualMachine; readonly nvmePort?: number },
     disks: ReadonlyMap<string, VolatileDisk>,
     server: DiskServer,
   ) {
     this.machine = machine;
+    this.#nvmePort = nvmePort;
     this.#disks = disks;
     this.#server = server;
     this.#namespaces = [...disks].filter(([name]) => name !== 'state').map(([, disk]) => disk);
@@ -90,7 +94,9 @@ export class StorageNode {
       })),
       guestPorts: [restPort, nbdPort],
     });
-    return new StorageNode(machine, disks, server);
+    const { nvmePort } = options;
+    const parts = nvmePort === undefined ? { machine } : { machine, nvmePort };
+    return new StorageNode(parts, disks, server);
   }
 
   /** The daemon's REST API. */
@@ -113,11 +119,13 @@ export class StorageNode {
   /** Starts the daemon and waits until its pools are open and it takes calls; returns how long that took. */
   async startDaemon(): Promise<number> {
     const startMs = performance.now();
+    const nvme =
+      this.#nvmePort === undefined ? '' : `--nvme-listen=tcp://127.0.0.1:${this.#nvmePort}`;
     // The ports of the guest's interface lead to the daemon's sockets, which are for its own machine only.
     await this.machine.run(`
       cd /
       ${productPaths.node} ${productPaths.storageDaemon} --name=guest \
-        --state-folder=${stateFolder} --nbd-listen=unix:///run/nbd.sock --listen=unix:///run/rest.sock \
+        --state-folder=${stateFolder} --nbd-listen=unix:///run/nbd.sock --listen=unix:///run/rest.sock ${nvme} \
         >>${daemonLog} 2>&1 &
       echo $! >/run/varve.pid
       if [ ! -e /run/forwarding ]; then
@@ -156,7 +164,7 @@ export class StorageNode {
 
   /** Opens an export from the host. */
   async openExport(name: string): Promise<NbdClient> {
-    return NbdClient.open(this.machine.hostPort(nbdPort), name);
+    return NbdClient.open({ port: this.machine.hostPort(nbdPort) }, name);
   }
 
   /** Cuts the power: guest and disk caches are gone in one instant. Returns what the namespaces lost. */

@@ -22,6 +22,16 @@ const shutdownTimeoutMs = 30_000;
 const startAttemptsMax = 3;
 const logLines = 40;
 
+const kernelParameters = [
+  'console=ttyS0 quiet loglevel=5',
+  // A panic ends the machine at once.
+  'panic=-1',
+  // Emulation pays dearly for these, and nothing here needs them.
+  'mitigations=off',
+  // On a busy host ticks come late and processors stand still: nothing to stop or complain about.
+  'no_timer_check tsc=unstable nowatchdog rcupdate.rcu_cpu_stall_suppress=1',
+];
+
 /** A namespace of the guest's emulated NVMe controller, in the order of their numbers. */
 export interface NvmeNamespace {
   /** The NBD server's socket, and the export that holds the namespace's data. */
@@ -159,10 +169,7 @@ export class VirtualMachine {
 
   #arguments(agentSocket: string): readonly string[] {
     const { image, directory, memoryMib, processors } = this.#options;
-    // panic: end at once; mitigations: emulation pays dearly for them and nothing here needs them; the check of
-    // the timer counts ticks, which come late when the host is busy.
-    const kernelArguments =
-      'console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off no_timer_check';
+    const kernelArguments = kernelParameters.join(' ');
     return [
       ['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
       ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'Nehalem'],
