@@ -216,6 +216,11 @@ export interface AllocationExtent {
 export interface NodeIo {
   readonly sizeBlocks: number;
   readonly readOnly: boolean;
+  /**
+   * Set by users who go on after a crash of this process as if nothing had happened, as hosts of NVMe/TCP do: what
+   * was answered must then survive that crash even without a flush. A power cut may still take it.
+   */
+  keepsAnswers?: boolean;
   /** Reads whole blocks; the buffer belongs to the store until completion. */
   read(lbn: number, target: Uint8Array, done: IoCompletion): void;
   /** Writes whole blocks; with `fua` they are durable at completion, their map records included. */

@@ -149,3 +149,27 @@ test('a closed pool has no write under way', async () => {
     await expect(machine.drive('checking', findings)).resolves.toEqual([]);
   }
 });
+
+test.each([true, false])(
+  'what was answered without a flush survives the death of the process where users rely on it (cache %p)',
+  async (hasVolatileCache) => {
+    const machineOptions = { machine: { hasVolatileCache } };
+    const images = await formatImages(storeEngine, 4);
+    const pool = await DrivenPool.open(storeEngine, images, machineOptions);
+    const io = await pool.createVolume('a');
+    io.keepsAnswers = true;
+    await pool.write(io, 0, 20);
+    await pool.io((done) => io.writeZeroes(0, 4, false, done));
+    await pool.write(io, 10);
+    await pool.snapshot('a', 'before');
+    await pool.write(io, 12);
+
+    const survivors = pool.machine.crash('kill');
+    const again = await DrivenPool.open(storeEngine, survivors, machineOptions);
+    const reader = again.openIo('volume', 'a');
+    const bytes = new Uint8Array(20 * blockSizeBytes);
+    await again.io((done) => reader.read(0, bytes, done));
+    const values = Array.from({ length: 20 }, (_, lbn) => bytes[lbn * blockSizeBytes]);
+    expect(values).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 11, 1, 13, 1, 1, 1, 1, 1, 1, 1]);
+  },
+);

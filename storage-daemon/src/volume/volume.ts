@@ -84,6 +84,11 @@ export class Volume {
     return this.#io.readOnly;
   }
 
+  /** From now on, what is answered survives a crash of this process; see `NodeIo.keepsAnswers`. */
+  keepAnswers(): void {
+    this.#io.keepsAnswers = true;
+  }
+
   /** Requests that have no answer yet. */
   get inFlightCount(): number {
     return this.#inFlightCount;

@@ -37,8 +37,7 @@ export class Transfers {
   readonly #waiting: CommandSlot[] = [];
   #isHeld = false;
   #isAdmitting = false;
-  /** Commands whose data was asked for and is not here yet, oldest first. */
-  readonly #open = new Set<CommandSlot>();
+  #openCount = 0;
   /** The command that the present H2CData belongs to. */
   #current: CommandSlot | undefined;
 
@@ -49,13 +48,7 @@ export class Transfers {
 
   /** The host has been asked for data that is not here yet. */
   get isOpen(): boolean {
-    return this.#open.size > 0;
-  }
-
-  /** Changes when the oldest open transfer goes on or ends; to be looked at while one is open. */
-  get progressMark(): number {
-    const [oldest] = this.#open;
-    return oldest ? oldest.transferTag * 2 ** 32 + oldest.receivedBytes : -1;
+    return this.#openCount > 0;
   }
 
   /** While held, no command is admitted. */
@@ -92,7 +85,7 @@ export class Transfers {
         command.budgetBytes = sglBytes;
       }
       this.#waiting.shift();
-      if (command.hasHostData) this.#begin(command);
+      if (command.hasHostData) this.#open(command);
       else this.#actions.ready(command);
     }
     this.#isAdmitting = false;
@@ -134,7 +127,7 @@ export class Transfers {
     command.receivedBytes += lengthBytes;
     if (!isDataGood) command.isDataBad = true;
     if (command.receivedBytes < command.requestedBytes) return undefined;
-    this.#open.delete(command);
+    this.#openCount--;
     if (command.receivedBytes < command.sglBytes) this.#request(command);
     else if (command.isDataBad) return command;
     else this.#actions.ready(command);
@@ -152,11 +145,11 @@ export class Transfers {
   /** The connection is gone: nothing comes any more. */
   clear(): void {
     this.#waiting.length = 0;
-    this.#open.clear();
+    this.#openCount = 0;
     this.#current = undefined;
   }
 
-  #begin(command: CommandSlot): void {
+  #open(command: CommandSlot): void {
     command.state = 'receiving';
     command.data = this.#parts.buffers.take(command.sglBytes);
     this.#request(command);
@@ -167,7 +160,7 @@ export class Transfers {
     const offsetBytes = command.receivedBytes;
     const lengthBytes = Math.min(command.sglBytes - offsetBytes, terms.h2cDataBytesMax);
     command.requestedBytes = offsetBytes + lengthBytes;
-    this.#open.add(command);
+    this.#openCount++;
     const { commandId, transferTag } = command;
     const r2t = encodeR2t(
       { commandId, transferTag, offsetBytes, lengthBytes },

@@ -48,10 +48,11 @@ export class NvmeConnection implements NvmeQueueActions {
   #outputBytes = 0;
   #isOutputBlocked = false;
   #isDisconnecting = false;
-  /** What it waits for, since when, and how far that had come then. */
+  /** What it waits for, since when, and how often something has come meanwhile. */
   #stage: Stage = 'initialization';
   #stageStartMs: number | undefined;
-  #progressMark = 0;
+  #progressCount = 0;
+  #seenProgressCount = 0;
   #resolveEnded!: () => void;
 
   constructor({ socket, target, log }: NvmeConnectionDependencies) {
@@ -80,12 +81,11 @@ export class NvmeConnection implements NvmeQueueActions {
   checkPatience(nowMs: number): void {
     const stage = this.#isOutputBlocked ? 'output' : this.#queue.waitsFor;
     // Slow bytes of the first stages do not count: a host must get through them in time.
-    const { progressMark } = this.#queue;
-    const isProgress = stage === 'data' && progressMark !== this.#progressMark;
+    const isProgress = stage === 'data' && this.#progressCount !== this.#seenProgressCount;
     if (stage !== this.#stage || isProgress || this.#stageStartMs === undefined) {
       this.#stage = stage;
       this.#stageStartMs = nowMs;
-      this.#progressMark = progressMark;
+      this.#seenProgressCount = this.#progressCount;
       return;
     }
     if (nowMs - this.#stageStartMs <= timeoutsMs[stage]) return;
@@ -126,7 +126,9 @@ export class NvmeConnection implements NvmeQueueActions {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (bytes: Buffer) => {
-      if (!this.#isDisconnecting) this.#queue.receive(bytes);
+      if (this.#isDisconnecting) return;
+      this.#progressCount++;
+      this.#queue.receive(bytes);
     });
     socket.on('end', () => socket.destroy());
     socket.on('drain', () => this.#setOutputBlocked(false));

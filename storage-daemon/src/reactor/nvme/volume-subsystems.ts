@@ -54,6 +54,8 @@ export class VolumeSubsystems implements NvmeSubsystems {
     if (!grant) return 'forbidden';
     try {
       const handle = volumes.open(volume, { evicted });
+      // Hosts reconnect after a crash of the daemon, repeat what had no answer, and trust what had one.
+      handle.volume.keepAnswers();
       return {
         uuid: volume.uuid,
         volume: handle.volume,

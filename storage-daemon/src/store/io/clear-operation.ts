@@ -17,7 +17,8 @@ export interface ClearRequest {
   readonly blockCount: number;
   /** A discard is advice: where there is no space for its metadata it is skipped. */
   readonly isAdvice: boolean;
-  readonly fua: boolean;
+  /** Survives every crash, once it is answered. */
+  readonly isKept: boolean;
   readonly done: (error: StoreError | null) => void;
 }
 
@@ -51,10 +52,10 @@ export class ClearOperation {
   }
 
   #end(failure: StoreError | null): void {
-    const { node, fua, done } = this.#request;
+    const { node, isKept, done } = this.#request;
     const error = failure ?? this.#cell.failure ?? null;
     if (error) this.#cell.fail(done, error);
-    else if (fua) this.#cell.flush(node, done);
+    else if (isKept) this.#cell.flush(node, done);
     else done(null);
   }
 

@@ -36,6 +36,8 @@ export class OpenNodeIo implements NodeIo {
     this.#node.openCount++;
   }
 
+  keepsAnswers = false;
+
   /** The size of now: a volume may grow while it is open. */
   get sizeBlocks(): number {
     return this.#node.sizeBlocks;
@@ -62,7 +64,8 @@ export class OpenNodeIo implements NodeIo {
     }
     const completion = this.#beginChange(lbn, blockCount, done);
     if (!completion) return;
-    const request = { node: this.#node, lbn, source, fua, done: completion };
+    const { keepsAnswers } = this;
+    const request = { node: this.#node, lbn, source, fua, keepsAnswers, done: completion };
     new WriteOperation(request, { cell: this.#cell }).start();
   }
 
@@ -111,7 +114,13 @@ export class OpenNodeIo implements NodeIo {
   ): void {
     const completion = this.#beginChange(range.lbn, range.blockCount, done);
     if (!completion) return;
-    const request = { ...range, node: this.#node, done: completion };
+    const request = {
+      ...range,
+      // A discard is advice: when it is lost, the old bytes are as good as zeros.
+      isKept: range.fua || (this.keepsAnswers && !range.isAdvice),
+      node: this.#node,
+      done: completion,
+    };
     const dependencies = { cell: this.#cell, environment: this.#environment };
     new ClearOperation(request, dependencies).start();
   }

@@ -5,7 +5,8 @@
  * (`write-placement.ts`: slack of an own natural cluster, fresh clusters or blocks, R10), the data is written, and on
  * its completion records change the map. Pieces whose cluster is locked by another change wait and decide anew. FUA:
  * in place the device's FUA, and a flush if the record that mapped the block is not durable; else a flush after the
- * records.
+ * records. Answers that must survive a crash of the process need the flush only: what the device has answered outlives
+ * the process.
  */
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
@@ -28,6 +29,8 @@ export interface WriteRequest {
   readonly lbn: number;
   readonly source: Uint8Array;
   readonly fua: boolean;
+  /** See `NodeIo.keepsAnswers`. */
+  readonly keepsAnswers: boolean;
   readonly done: (error: StoreError | null) => void;
 }
 
@@ -151,8 +154,9 @@ export class WriteOperation {
 
   #mappedBy(segments: readonly Segment[]): number {
     const { tree } = this.#cell.state;
+    const { fua, keepsAnswers } = this.#request;
     let record = 0;
-    for (const { lbn } of this.#request.fua ? segments : []) {
+    for (const { lbn } of fua || keepsAnswers ? segments : []) {
       record = Math.max(record, tree.leafOf(this.#request.node, lbn)?.lastRecord ?? 0);
     }
     return record;
@@ -227,7 +231,8 @@ export class WriteOperation {
   }
 
   #endPass({ change, mappedBy }: Pass, error: StoreError | null): void {
-    const { node, fua } = this.#request;
+    const { node, fua, keepsAnswers } = this.#request;
+    const isKept = fua || keepsAnswers;
     const overtaken: Piece[] = [];
     if (!error) {
       for (const record of change?.records ?? []) {
@@ -235,8 +240,9 @@ export class WriteOperation {
           this.#cell.record([record]);
         } else overtaken.push(...piecesOf(record));
       }
-      // A crash must not lose the mapping of what FUA has written.
-      if (fua && (change || mappedBy > this.#cell.journal.durableRecord)) this.#needsFlush = true;
+      // A crash must not lose the mapping of what was written.
+      if (isKept && (change || mappedBy > this.#cell.journal.durableRecord))
+        this.#needsFlush = true;
     } else {
       const { allocator } = this.#cell.state;
       for (const run of change?.reserved ?? []) allocator.releaseReservation(run);
