@@ -42,7 +42,12 @@ type Action = keyof typeof weights;
 /** Nothing that makes anything durable, so that caches are full when the power goes. */
 const burstWeights: Readonly<Record<Action, number>> = {
   ...weights,
-  ...{ fuaWrite: 0, flush: 0, snapshot: 0, clone: 0, deleteSnapshot: 0, deleteClone: 0 },
+  fuaWrite: 0,
+  flush: 0,
+  snapshot: 0,
+  clone: 0,
+  deleteSnapshot: 0,
+  deleteClone: 0,
 };
 /** How many requests of a burst come before a cut. */
 const burstLengths = [0, 40, 120];
