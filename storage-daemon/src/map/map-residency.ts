@@ -30,6 +30,15 @@ export interface ResidentPages {
   get(pbn: number): MapFrame | undefined;
 }
 
+/** What a part of a map is needed for: to be looked at, or to be changed by a record. */
+type MapUse = 'look' | 'change';
+
+interface SearchedRange {
+  readonly from: number;
+  readonly end: number;
+  readonly use: MapUse;
+}
+
 /** Looks for missing pages, and attaches those that another node has loaded. */
 export class MapResidency {
   readonly #geometry: PoolGeometry;
@@ -41,11 +50,16 @@ export class MapResidency {
   }
 
   /** The first page that I/O on [lbn, lbn + count) needs and that is missing. */
-  findMissing(node: MappedNode, lbn: number, count: number): MissingPage | undefined {
+  findMissing(
+    node: MappedNode,
+    lbn: number,
+    count: number,
+    use: MapUse = 'change',
+  ): MissingPage | undefined {
     const root = this.attachRoot(node);
     if (!root) return undefined;
     if ('pointer' in root) return root;
-    return this.#findBelow(root, { from: lbn, end: lbn + count });
+    return this.#findBelow(root, { from: lbn, end: lbn + count, use });
   }
 
   /** The root's frame, what is missing for it, or undefined for an empty map. */
@@ -134,10 +148,7 @@ export class MapResidency {
     return undefined;
   }
 
-  #findBelow(
-    frame: MapFrame,
-    range: { readonly from: number; readonly end: number },
-  ): MissingPage | undefined {
+  #findBelow(frame: MapFrame, range: SearchedRange): MissingPage | undefined {
     if (frame.kind === 'leaf') return this.#findInLeaf(frame, range);
     if (frame.kind === 'extension') return undefined;
     const childSpan = spanBlocks(this.#geometry, frame.level - 1);
@@ -156,14 +167,11 @@ export class MapResidency {
     return undefined;
   }
 
-  #findInLeaf(
-    leaf: LeafFrame,
-    range: { readonly from: number; readonly end: number },
-  ): MissingPage | undefined {
+  #findInLeaf(leaf: LeafFrame, range: SearchedRange): MissingPage | undefined {
     const start = leaf.index * leafBlocks(this.#geometry);
     const first = Math.max(0, Math.floor((range.from - start) / clusterSizeBlocks));
     const last = Math.floor((range.end - 1 - start) / clusterSizeBlocks);
-    const needsAll = hasUnmappedCluster(leaf, first, last);
+    const needsAll = range.use === 'change' && hasUnsplitCluster(leaf, first, last);
     for (
       let cluster = first;
       cluster <= Math.min(last, this.#geometry.leafClusters - 1);
@@ -174,7 +182,7 @@ export class MapResidency {
       const found = place && this.attachExtension(leaf, place.page);
       if (found && 'pointer' in found) return found;
     }
-    // A cluster that is to be mapped may get a record in any extension page.
+    // A cluster that is to be split may get a record in any extension page.
     if (!needsAll) return undefined;
     for (let page = 0; page < extensionsMax; page++) {
       const found = this.attachExtension(leaf, page);
@@ -193,7 +201,7 @@ function use<F extends MapFrame>(frame: F): F {
   return frame;
 }
 
-function hasUnmappedCluster(leaf: LeafFrame, first: number, last: number): boolean {
+function hasUnsplitCluster(leaf: LeafFrame, first: number, last: number): boolean {
   for (let cluster = first; cluster <= last; cluster++) {
     if ((leaf.leaf.splitIndex[cluster] ?? 0) < 0) return true;
   }

@@ -60,7 +60,7 @@ function nextPart(
       }
       holeEnd = undefined;
       leafEnd = Math.min(next + perLeaf, end);
-      return residency.findMissing(node, from, leafEnd - from);
+      return residency.findMissing(node, from, leafEnd - from, 'look');
     };
     cell.residency.ensureFound(find, (failure) => {
       if (failure) reject(failure);

@@ -65,7 +65,7 @@ export class DirectIo {
 
   #findRun(lbn: number, count: number, bound: number): number {
     const { state } = this.cell;
-    if (state.residency.findMissing(this.node, lbn, count)) return 0;
+    if (state.residency.findMissing(this.node, lbn, count, 'look')) return 0;
     const pbn = state.tree.runOf(this.node, lbn, count, bound);
     if (pbn !== 0) state.pages.countHit();
     return pbn;

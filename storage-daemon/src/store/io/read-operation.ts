@@ -18,7 +18,7 @@ export function startRead(request: ReadRequest, cell: Cell): void {
   const { node, lbn, target, done } = request;
   const count = target.length / blockSizeBytes;
   cell.residency.ensureFound(
-    () => cell.state.residency.findMissing(node, lbn, count),
+    () => cell.state.residency.findMissing(node, lbn, count, 'look'),
     (error) => {
       if (error) cell.fail(done, error);
       else submitRead(request, cell);

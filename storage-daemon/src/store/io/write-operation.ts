@@ -77,7 +77,7 @@ export class WriteOperation {
     const { node } = this.#request;
     const { residency, state } = this.#cell;
     residency.ensureFound(
-      () => state.residency.findMissing(node, range.from, range.end - range.from),
+      () => state.residency.findMissing(node, range.from, range.end - range.from, 'look'),
       (error) => {
         const failure = error ?? this.#cell.failure;
         if (failure) this.#endPart(failure);
