@@ -36,10 +36,11 @@ export class FilesystemOperations {
     const before = decodeVolumeAttributes(summary.attributes);
     if (before.filesystem.state === body.state && before.filesystem.type === body.type) return body;
     checkTransition(action, before.filesystem, body);
-    if (body.state === 'formatting' && summary.referencedBlocks > 0) {
+    const writtenBlocks = summary.referencedBlocks - summary.slackBlocks;
+    if (body.state === 'formatting' && writtenBlocks > 0) {
       throw new ProblemError(
         'failed-precondition',
-        `${action} failed: ${blocksToBytes(summary.referencedBlocks)} bytes are written to it, ` +
+        `${action} failed: ${blocksToBytes(writtenBlocks)} bytes are written to it, ` +
           'and a volume with data is never formatted',
         { field: 'state', blocker: 'data' },
       );
