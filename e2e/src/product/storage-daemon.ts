@@ -23,6 +23,8 @@ export interface StorageDaemonOptions {
   readonly poolBytes: number;
   /** Also serves REST on this port of the loopback interface, for callers with the token of the file. */
   readonly tcp?: { readonly port: number; readonly tokenFile: string };
+  /** Also serves NVMe/TCP on this port of the loopback interface. */
+  readonly nvmePort?: number;
 }
 
 /** What a daemon holds. */
@@ -163,7 +165,7 @@ export class StorageDaemon {
   }
 
   #arguments(): readonly string[] {
-    const { name, directory, tcp } = this.#options;
+    const { name, directory, tcp, nvmePort } = this.#options;
     return [
       `--name=${name}`,
       `--state-folder=${join(directory, 'daemon-state')}`,
@@ -172,6 +174,7 @@ export class StorageDaemon {
         ? []
         : [`--listen=http://127.0.0.1:${tcp.port}`, `--token-file=${tcp.tokenFile}`]),
       `--nbd-listen=unix://${this.nbdSocket}`,
+      ...(nvmePort === undefined ? [] : [`--nvme-listen=tcp://127.0.0.1:${nvmePort}`]),
     ];
   }
 }
