@@ -10,7 +10,7 @@ const interesting = [
   0, 1, 2, 3, 7, 8, 15, 16, 255, 256, 511, 512, 1023, 4095, 0x7fff, 0xffff, 0x1_0000, 0x8000_0000,
   0xffff_fffe, 0xffff_ffff,
 ];
-const adminOpcodes = [0x02, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x18];
+const adminOpcodes = [0x02, 0x02, 0x06, 0x06, 0x08, 0x09, 0x0a, 0x0a, 0x0c, 0x18, 0x18];
 const ioOpcodes = [0x00, 0x01, 0x02, 0x05, 0x08, 0x09, 0x0c];
 const logPages = [0x01, 0x02, 0x03, 0x04, 0x70, 0x05];
 const features = [0x06, 0x07, 0x0b, 0x0f, 0x81, 0x02];
@@ -46,18 +46,20 @@ export function fuzzConnect(
   return { ...command, data: data.subarray(0, random.pick([0, 512, 1023, 1024])) };
 }
 
+/** Steps of `setUpCommand`. */
+export const setUpStepsMax = 6;
+
 /** What brings a controller up, one step after the other. */
-export function setUpCommand(random: SeededRandom, commandId: number): HostCommand {
-  const wanted = random.between(0, 5);
+export function setUpCommand(commandId: number, step: number): HostCommand {
   const steps: readonly HostCommand[] = [
+    { opcode: 0x7f, nsid: 4, commandId, dword11: 0x08 },
     { opcode: 0x7f, nsid: 0, commandId, dword11: 0x14, dword12: 0x46_0001 },
-    { opcode: 0x09, commandId, dword10: 0x07, dword11: wanted | (wanted << 16) },
-    { opcode: 0x09, commandId, dword10: 0x0b, dword11: random.pick([0x100, 0x8000_0000, 0x900]) },
-    { opcode: 0x0c, commandId },
     { opcode: 0x06, commandId, dword10: 1, sglBytes: 4096 },
-    { opcode: 0x7f, nsid: 4, commandId, dword11: random.pick([0, 8, 0x14, 0x1c, 0x20]) },
+    { opcode: 0x09, commandId, dword10: 0x07, dword11: 0x3_0003 },
+    { opcode: 0x09, commandId, dword10: 0x0b, dword11: 0x8000_0100 },
+    { opcode: 0x0c, commandId },
   ];
-  return random.pick(steps);
+  return steps[step % steps.length]!;
 }
 
 /** An I/O command within the volume, or a little beyond it. */

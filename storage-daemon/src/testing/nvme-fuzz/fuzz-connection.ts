@@ -21,6 +21,7 @@ import {
   fuzzConnect,
   ioCommand,
   setUpCommand,
+  setUpStepsMax,
 } from './fuzz-commands.ts';
 
 interface OpenTransfer {
@@ -41,6 +42,12 @@ export class FuzzConnection {
   readonly #transfers: OpenTransfer[] = [];
   /** Commands of each id that have no completion yet. */
   readonly #pending = new Map<number, number>();
+  #pendingCount = 0;
+  /** Of the last Connect. */
+  #queueId = 0;
+  #entries = 2;
+  #setUpSteps = 0;
+  #hasGreeted = false;
   #isInitialized = false;
   #isCut = false;
   #isTwisted = false;
@@ -68,8 +75,11 @@ export class FuzzConnection {
   act(): void {
     const count = this.#random.pick([1, 1, 1, 2, 3, 8]);
     const pdus: Buffer[] = [];
-    for (let index = 0; index < count; index++) pdus.push(this.#break(this.#next()));
-    this.pduCount += count;
+    for (let index = 0; index < count; index++) {
+      const next = this.#next();
+      if (next) pdus.push(this.#break(next));
+    }
+    this.pduCount += pdus.length;
     let bytes = Buffer.concat(pdus);
     while (bytes.length > 0) {
       const cut = this.#random.chance(0.9)
@@ -97,12 +107,16 @@ export class FuzzConnection {
     assert(this.host.reader.restBytes === 0, 'part of a PDU was sent');
   }
 
-  #next(): Buffer {
-    if (!this.#isInitialized && this.pduCount === 0) {
+  /** Undefined while the queue is full, for most hosts. */
+  #next(): Buffer | undefined {
+    if (!this.#hasGreeted || this.#random.chance(0.0005)) {
+      this.#hasGreeted = true;
       return encodeIcReq(this.#digests);
     }
     if (this.#transfers.length > 0 && this.#random.chance(0.6)) return this.#nextData();
+    if (this.#pendingCount >= this.#entries - 1 && this.#random.chance(0.998)) return undefined;
     const command = this.#nextCommand();
+    this.#pendingCount++;
     this.#pending.set(command.commandId, (this.#pending.get(command.commandId) ?? 0) + 1);
     return encodeCapsule(this.#twist(command), this.#digests);
   }
@@ -113,10 +127,24 @@ export class FuzzConnection {
     const { controller } = this.host.queue;
     if (!controller) {
       const ids = [...this.#target.controllers].map(({ identity }) => identity.controllerId);
-      return fuzzConnect(random, commandId, ids);
+      const connect = fuzzConnect(random, commandId, ids);
+      this.#queueId = (connect.dword10 ?? 0) >>> 16;
+      this.#entries = ((connect.dword11 ?? 0) & 0xffff) + 1;
+      return connect;
     }
-    const kind = random.weighted({ setUp: 20, io: 60, admin: 20, connect: 1, authentication: 3 });
-    if (kind === 'setUp') return setUpCommand(random, commandId);
+    const isIo = this.#queueId > 0;
+    // Most hosts bring their controller up before they go on.
+    if (!isIo && this.#setUpSteps < setUpStepsMax && random.chance(0.9)) {
+      return setUpCommand(commandId, this.#setUpSteps++);
+    }
+    const kind = random.weighted({
+      setUp: isIo ? 0.5 : 5,
+      io: isIo ? 95 : 3,
+      admin: isIo ? 3 : 80,
+      connect: 0.5,
+      authentication: 3,
+    });
+    if (kind === 'setUp') return setUpCommand(commandId, random.below(setUpStepsMax));
     if (kind === 'connect') return fuzzConnect(random, commandId, []);
     if (kind === 'authentication') return authenticationCommand(random, commandId);
     return kind === 'io' ? ioCommand(random, commandId) : adminCommand(random, commandId);
@@ -186,6 +214,7 @@ export class FuzzConnection {
   }
 
   #complete(commandId: number): void {
+    this.#pendingCount = Math.max(0, this.#pendingCount - 1);
     const count = this.#pending.get(commandId) ?? 0;
     assert(
       count > 0 || this.#isTwisted,
