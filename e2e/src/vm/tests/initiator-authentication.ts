@@ -45,7 +45,7 @@ export const initiatorAuthenticationTest: VmTest = {
   },
 };
 
-/** A key as administrators make it: the secret and its CRC-32 (NVMe TCP transport, DH-HMAC-CHAP secret representation). */
+/** A key as administrators make it: the secret and its CRC-32, in base64. */
 function generateKey(hmac: number, keyBytes: number): string {
   const secret = randomBytes(keyBytes);
   const checksum = Buffer.alloc(4);
