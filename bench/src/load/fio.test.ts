@@ -5,9 +5,10 @@ import { fioArguments, type FioLoad, meanIops, parseFioOutput } from './fio.ts';
 const load: FioLoad = { rw: 'randread', blockBytes: 4096, queueDepth: 32, jobs: 4 };
 
 function fioOutput(error: number): string {
-  const idle = { iops: 0, bw_bytes: 0, clat_ns: { min: 0 } };
+  const idle = { iops: 0, total_ios: 0, bw_bytes: 0, clat_ns: { min: 0 } };
   const write = {
     iops: 1000.5,
+    total_ios: 2001,
     bw_bytes: 4 * 2 ** 20,
     clat_ns: { percentile: { '99.000000': 1, '99.900000': 2_500_000 } },
   };
@@ -18,6 +19,7 @@ describe('parseFioOutput()', () => {
   test('takes the direction that moved something, whatever stands before the JSON', () => {
     expect(parseFioOutput(fioOutput(0))).toEqual({
       iops: 1000.5,
+      requests: 2001,
       mebibytesPerSecond: 4,
       p999Ms: 2.5,
     });

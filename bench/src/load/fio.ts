@@ -24,6 +24,8 @@ export interface FioTarget {
   readonly sizeBytes: number;
   /** Undefined: the whole size once. */
   readonly seconds?: number;
+  /** False: figures count from the first request on. */
+  readonly hasRamp?: boolean;
   /** Where fio logs its rate over time: the beginning of a path. */
   readonly rateLog?: string;
 }
@@ -31,6 +33,8 @@ export interface FioTarget {
 /** What one run of fio measured. */
 export interface FioResult {
   readonly iops: number;
+  /** In all of the time that counts. */
+  readonly requests: number;
   readonly mebibytesPerSecond: number;
   /** Milliseconds below which 99.9 % of completions came. */
   readonly p999Ms: number;
@@ -45,6 +49,7 @@ const graceMs = 60_000;
 
 const directionSchema = z.object({
   iops: z.number(),
+  total_ios: z.number(),
   bw_bytes: z.number(),
   clat_ns: z.object({ percentile: z.record(z.string(), z.number()).optional() }),
 });
@@ -63,7 +68,7 @@ export function fioArguments(load: FioLoad, target: FioTarget): readonly string[
   const duration =
     target.seconds === undefined
       ? []
-      : ['--time_based', `--runtime=${target.seconds * 1000}ms`, `--ramp_time=${rampMs}ms`];
+      : ['--time_based', `--runtime=${target.seconds * 1000}ms`, ...rampArguments(target)];
   return [
     '--name=load',
     '--thread',
@@ -92,6 +97,10 @@ export function fioArguments(load: FioLoad, target: FioTarget): readonly string[
   ];
 }
 
+function rampArguments({ hasRamp = true }: FioTarget): readonly string[] {
+  return hasRamp ? [`--ramp_time=${rampMs}ms`] : [];
+}
+
 /** Runs fio to its end. */
 export async function runFio(
   load: FioLoad,
@@ -111,9 +120,11 @@ export function parseFioOutput(text: string): FioResult {
   const { jobs } = outputSchema.parse(JSON.parse(text.slice(text.indexOf('{'))));
   const job = jobs[0]!;
   if (job.error !== 0) throw new Error(`Reading fio's output failed: it met error ${job.error}`);
-  const { iops, bw_bytes: bytesPerSecond, clat_ns } = job.read.iops > 0 ? job.read : job.write;
+  const moved = job.read.iops > 0 ? job.read : job.write;
+  const { iops, total_ios: requests, bw_bytes: bytesPerSecond, clat_ns } = moved;
   return {
     iops,
+    requests,
     mebibytesPerSecond: bytesPerSecond / 2 ** 20,
     p999Ms: (clat_ns.percentile?.['99.900000'] ?? 0) / 1e6,
   };

@@ -6,5 +6,7 @@ export interface BlockServer {
   readonly name: string;
   /** Of its export. */
   readonly uri: string;
+  /** Its process. */
+  readonly pid: number;
   close(): Promise<void>;
 }

@@ -101,5 +101,5 @@ export async function startDaemonVolume(context: RowContext): Promise<BlockServe
   const daemon = await DaemonServer.start(context);
   await daemon.createVolume('volume', context.dataBytes);
   const uri = await daemon.exportUri('volume/volume');
-  return { name: 'varve', uri, close: () => daemon.close() };
+  return { name: 'varve', uri, pid: daemon.pid, close: () => daemon.close() };
 }

@@ -128,5 +128,6 @@ async function startServer(
     await server.kill();
     throw error;
   }
-  return { name, uri: `nbd://127.0.0.1:${port}`, close: () => server.kill() };
+  const { pid } = server;
+  return { name, uri: `nbd://127.0.0.1:${port}`, pid, close: () => server.kill() };
 }
