@@ -2,6 +2,7 @@
 import { initiatorAuthenticationTest } from './tests/initiator-authentication.ts';
 import { initiatorFileSystemsTest } from './tests/initiator-file-systems.ts';
 import { initiatorRestartsTest } from './tests/initiator-restarts.ts';
+import { loopBackTest } from './tests/loop-back.ts';
 import { storageNodeTests } from './tests/storage-node.ts';
 import type { VmTest } from './vm-test.ts';
 
@@ -14,4 +15,5 @@ export const vmTests: readonly VmTest[] = [
   initiatorFileSystemsTest,
   initiatorRestartsTest,
   initiatorAuthenticationTest,
+  loopBackTest,
 ];
