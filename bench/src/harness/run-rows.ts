@@ -41,6 +41,9 @@ export async function runRows(rows: readonly BenchRow[], options: RunOptions): P
     }
     options.print(`${row.name}: ${row.question}`);
     const directory = mkdtempSync(join(memoryFolder, 'varve-bench-'));
+    const removeDirectory = (): void => rmSync(directory, { recursive: true, force: true });
+    // An interruption ends the process in the middle of a row, and what lies in memory would stay there.
+    process.once('exit', removeDirectory);
     const printCommand = (commandLine: string): void => {
       const text = withoutPlaces(commandLine, directory);
       if (!printed.has(text)) options.print(`  $ ${text}`);
@@ -58,7 +61,8 @@ export async function runRows(rows: readonly BenchRow[], options: RunOptions): P
       failed.push({ name: row.name, reason: `failed: ${reason.split('\n')[0]!.slice(0, 80)}` });
       options.print(`  failed: ${reason}`);
     } finally {
-      rmSync(directory, { recursive: true, force: true });
+      process.off('exit', removeDirectory);
+      removeDirectory();
     }
   }
   return { results, skipped, failed };
