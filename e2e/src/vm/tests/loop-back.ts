@@ -66,8 +66,8 @@ export const loopBackTest: VmTest = {
     );
     await node.machine.run(
       `cd /mnt/volume
-       fio --name=pressure --filename=pressure --size=${fileMib}m --rw=write --bs=64k --ioengine=psync --verify=crc32c \\
-         --verify_fatal=1 --do_verify=1 --end_fsync=1 --randseed=1 --verify_state_save=0`,
+       fio --name=pressure --filename=pressure --size=${fileMib}m --rw=write --bs=64k --ioengine=psync \\
+         --verify=crc32c --verify_fatal=1 --do_verify=1 --end_fsync=1 --randseed=1 --verify_state_save=0`,
       commandTimeoutMs,
     );
     bench.note(`${fileMib} MiB written and verified with ${left.trim()} MiB of memory left`);
