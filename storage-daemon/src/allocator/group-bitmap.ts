@@ -18,7 +18,9 @@ export interface BlockRun {
 export class GroupBitmap {
   readonly group: number;
   readonly blockCount: number;
-  readonly #allocated: Uint32Array;
+  #allocated: Uint32Array;
+  /** The words are those of all full groups, until something here is freed. */
+  #isShared = false;
   /** The same words as `#allocated` while the two do not differ, as in most groups: half the memory. */
   #taken: Uint32Array;
   #allocatedCount = bitmapSlots;
@@ -79,6 +81,8 @@ export class GroupBitmap {
     assert(index >= bitmapSlots, `block ${index} of group ${this.group} is a bitmap slot`);
     assert(this.isAllocated(index), `block ${index} of group ${this.group} is freed twice`);
     this.#separate();
+    if (this.#isShared) this.#allocated = this.#allocated.slice();
+    this.#isShared = false;
     clearBit(this.#allocated, index);
     this.#allocatedCount--;
     this.isDirty = true;
@@ -147,6 +151,17 @@ export class GroupBitmap {
     if (this.#takenCount === this.#allocatedCount) this.#taken = this.#allocated;
     target.fill(0);
     target.set(new Uint8Array(this.#allocated.buffer));
+  }
+
+  /** The bitmap on disk says that all blocks are in use; `words`, all ones, are shared by the groups of which it does. */
+  loadFull(words: Uint32Array): void {
+    assert(words.length === this.#allocated.length, 'a bitmap of another size');
+    this.#allocated = words;
+    this.#taken = words;
+    this.#isShared = true;
+    this.#allocatedCount = this.blockCount;
+    this.#takenCount = this.blockCount;
+    this.isDirty = false;
   }
 
   /** Takes over a bitmap page from disk. */

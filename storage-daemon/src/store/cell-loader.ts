@@ -3,6 +3,7 @@
  * used.
  */
 import { GroupBitmap } from '../allocator/group-bitmap.ts';
+import { KnownBitmaps } from '../allocator/known-bitmaps.ts';
 import type { GroupOwners } from '../allocator/group-owners.ts';
 import type { IoTracker } from '../allocator/io-tracker.ts';
 import { decodeText } from '../format/byte-fields.ts';
@@ -107,21 +108,28 @@ async function loadGroups(
   }
 }
 
+/**
+ * Reads the bitmaps of the groups that are partly used. Of a full or an empty one the bits are known: where the
+ * checksum in the list is theirs, nothing has to be read, so opening a pool that is full of data reads few.
+ */
 async function loadBitmaps(
   entries: readonly GroupEntry[],
   state: CellState,
   source: PageSource,
 ): Promise<GroupBitmap[]> {
   const { groupBlocks } = state.geometry;
-  const bitmaps: GroupBitmap[] = [];
-  const pointers = entries.map(({ group, slotGeneration, bitmapCrc }) => ({
-    pbn: group * groupBlocks + (slotGeneration % bitmapSlots),
-    crc: bitmapCrc,
-  }));
-  await source.pages(pointers, (index, page) => {
+  const known = new KnownBitmaps(groupBlocks);
+  const bitmaps = entries.map((entry) => known.create(entry));
+  const missing = [...bitmaps.keys()].filter((index) => bitmaps[index] === undefined);
+  const pointers = missing.map((index) => {
+    const { group, slotGeneration, bitmapCrc } = entries[index]!;
+    return { pbn: group * groupBlocks + (slotGeneration % bitmapSlots), crc: bitmapCrc };
+  });
+  await source.pages(pointers, (at, page) => {
+    const index = missing[at]!;
     bitmaps[index] = createBitmap(entries[index]!, page, state);
   });
-  return bitmaps;
+  return bitmaps.map((bitmap) => bitmap!);
 }
 
 function createBitmap(entry: GroupEntry, page: Uint8Array, state: CellState): GroupBitmap {
