@@ -298,6 +298,23 @@ describe('reads and writes', () => {
     }
   });
 
+  test('a host that sends none of what it was asked for is noticed, whatever else it sends', () => {
+    const target = new ScriptedTarget();
+    const { io } = target.connectIo();
+    io.send({ ...write, commandId: 1, sglBytes: 8192, dword12: 1 });
+    const transferTag = io.take()[0]!.header.readUInt16LE(10);
+    const mark = io.queue.progressMark;
+    expect(io.queue.waitsFor).toBe('data');
+    io.send({ ...write, commandId: 2, data: Buffer.alloc(blockBytes) });
+    expect(io.queue.progressMark).toBe(mark);
+    const data = Buffer.alloc(blockBytes);
+    const fields = { commandId: 1, transferTag, offsetBytes: 0, data, isLast: false };
+    io.queue.receive(encodeH2cData(fields));
+    expect(io.queue.progressMark).not.toBe(mark);
+    io.queue.receive(encodeH2cData({ ...fields, offsetBytes: blockBytes, isLast: true }));
+    expect(io.queue.waitsFor).toBe('nothing');
+  });
+
   test('nothing of a write lands whose data has not all come', () => {
     const target = new ScriptedTarget();
     const { io } = target.connectIo();

@@ -65,6 +65,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   #isClosed = false;
   #isOutputBlocked = false;
   #runningCount = 0;
+  #receivedCount = 0;
   #hasEnded = false;
 
   constructor(options: NvmeQueueOptions, { target, actions }: NvmeQueueDependencies) {
@@ -116,10 +117,16 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     return this.#parser.isInsidePdu || this.#transfers.isOpen ? 'data' : 'nothing';
   }
 
+  /** While it waits for data: the same mark for long means that the host sends none of what it was asked for. */
+  get progressMark(): number {
+    return this.#transfers.isOpen ? this.#transfers.progressMark : -1 - this.#receivedCount;
+  }
+
   /** Takes bytes that arrived; the buffer is the queue's from now on. */
   receive(bytes: Buffer): void {
     const { controller } = this.#fabrics;
     if (controller) controller.activityCount++;
+    this.#receivedCount++;
     this.#parser.receive(bytes);
   }
 

@@ -37,7 +37,8 @@ export class Transfers {
   readonly #waiting: CommandSlot[] = [];
   #isHeld = false;
   #isAdmitting = false;
-  #openCount = 0;
+  /** Commands whose data was asked for and is not here yet, oldest first. */
+  readonly #open = new Set<CommandSlot>();
   /** The command that the present H2CData belongs to. */
   #current: CommandSlot | undefined;
 
@@ -48,7 +49,13 @@ export class Transfers {
 
   /** The host has been asked for data that is not here yet. */
   get isOpen(): boolean {
-    return this.#openCount > 0;
+    return this.#open.size > 0;
+  }
+
+  /** Changes when the oldest open transfer goes on or ends; to be looked at while one is open. */
+  get progressMark(): number {
+    const [oldest] = this.#open;
+    return oldest ? oldest.transferTag * 2 ** 32 + oldest.receivedBytes : -1;
   }
 
   /** While held, no command is admitted. */
@@ -85,7 +92,7 @@ export class Transfers {
         command.budgetBytes = sglBytes;
       }
       this.#waiting.shift();
-      if (command.hasHostData) this.#open(command);
+      if (command.hasHostData) this.#begin(command);
       else this.#actions.ready(command);
     }
     this.#isAdmitting = false;
@@ -127,7 +134,7 @@ export class Transfers {
     command.receivedBytes += lengthBytes;
     if (!isDataGood) command.isDataBad = true;
     if (command.receivedBytes < command.requestedBytes) return undefined;
-    this.#openCount--;
+    this.#open.delete(command);
     if (command.receivedBytes < command.sglBytes) this.#request(command);
     else if (command.isDataBad) return command;
     else this.#actions.ready(command);
@@ -145,11 +152,11 @@ export class Transfers {
   /** The connection is gone: nothing comes any more. */
   clear(): void {
     this.#waiting.length = 0;
-    this.#openCount = 0;
+    this.#open.clear();
     this.#current = undefined;
   }
 
-  #open(command: CommandSlot): void {
+  #begin(command: CommandSlot): void {
     command.state = 'receiving';
     command.data = this.#parts.buffers.take(command.sglBytes);
     this.#request(command);
@@ -160,7 +167,7 @@ export class Transfers {
     const offsetBytes = command.receivedBytes;
     const lengthBytes = Math.min(command.sglBytes - offsetBytes, terms.h2cDataBytesMax);
     command.requestedBytes = offsetBytes + lengthBytes;
-    this.#openCount++;
+    this.#open.add(command);
     const { commandId, transferTag } = command;
     const r2t = encodeR2t(
       { commandId, transferTag, offsetBytes, lengthBytes },

@@ -48,11 +48,10 @@ export class NvmeConnection implements NvmeQueueActions {
   #outputBytes = 0;
   #isOutputBlocked = false;
   #isDisconnecting = false;
-  /** What it waits for, since when, and how often something has come meanwhile. */
+  /** What it waits for, since when, and how far that had come then. */
   #stage: Stage = 'initialization';
   #stageStartMs: number | undefined;
-  #progressCount = 0;
-  #seenProgressCount = 0;
+  #progressMark = 0;
   #resolveEnded!: () => void;
 
   constructor({ socket, target, log }: NvmeConnectionDependencies) {
@@ -81,11 +80,12 @@ export class NvmeConnection implements NvmeQueueActions {
   checkPatience(nowMs: number): void {
     const stage = this.#isOutputBlocked ? 'output' : this.#queue.waitsFor;
     // Slow bytes of the first stages do not count: a host must get through them in time.
-    const isProgress = stage === 'data' && this.#progressCount !== this.#seenProgressCount;
+    const { progressMark } = this.#queue;
+    const isProgress = stage === 'data' && progressMark !== this.#progressMark;
     if (stage !== this.#stage || isProgress || this.#stageStartMs === undefined) {
       this.#stage = stage;
       this.#stageStartMs = nowMs;
-      this.#seenProgressCount = this.#progressCount;
+      this.#progressMark = progressMark;
       return;
     }
     if (nowMs - this.#stageStartMs <= timeoutsMs[stage]) return;
@@ -126,9 +126,7 @@ export class NvmeConnection implements NvmeQueueActions {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (bytes: Buffer) => {
-      if (this.#isDisconnecting) return;
-      this.#progressCount++;
-      this.#queue.receive(bytes);
+      if (!this.#isDisconnecting) this.#queue.receive(bytes);
     });
     socket.on('end', () => socket.destroy());
     socket.on('drain', () => this.#setOutputBlocked(false));
