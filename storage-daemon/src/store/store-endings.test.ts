@@ -173,3 +173,19 @@ test.each([true, false])(
     expect(values).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 11, 1, 13, 1, 1, 1, 1, 1, 1, 1]);
   },
 );
+
+test('so does an overwrite in place of blocks whose own record is not in the journal yet', async () => {
+  const pool = await DrivenPool.open(storeEngine, await formatImages(storeEngine, 4));
+  const first = await pool.createVolume('a');
+  await pool.write(first, 5);
+  const second = pool.openIo('volume', 'a');
+  second.keepsAnswers = true;
+  const block = new Uint8Array(blockSizeBytes).fill(0x77);
+  await pool.io((done) => second.write(5, block, false, done));
+
+  const again = await DrivenPool.open(storeEngine, pool.machine.crash('kill'));
+  const reader = again.openIo('volume', 'a');
+  const bytes = new Uint8Array(blockSizeBytes);
+  await again.io((done) => reader.read(5, bytes, done));
+  expect(bytes[0]).toBe(0x77);
+});

@@ -57,7 +57,10 @@ export class OpenNodeIo implements NodeIo {
   write(lbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
     const blockCount = source.length / blockSizeBytes;
     this.#checkRange(lbn, blockCount);
-    const mayBeDirect = !fua && !this.#isClosed && !this.readOnly;
+    // Where answers are kept, the record that mapped the blocks must be durable too: the long way looks for it.
+    const isMapKept =
+      !this.keepsAnswers || this.#node.lastRecord <= this.#cell.journal.durableRecord;
+    const mayBeDirect = !fua && isMapKept && !this.#isClosed && !this.readOnly;
     if (mayBeDirect && this.#direct.tryWrite(lbn, source, done)) {
       this.#pendingCount++;
       return;
