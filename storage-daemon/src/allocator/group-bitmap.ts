@@ -153,7 +153,7 @@ export class GroupBitmap {
     target.set(new Uint8Array(this.#allocated.buffer));
   }
 
-  /** The bitmap on disk says that all blocks are in use; `words`, all ones, are shared by the groups of which it does. */
+  /** The bitmap on disk says that all blocks are in use; `words`, all ones, are shared by all such groups. */
   loadFull(words: Uint32Array): void {
     assert(words.length === this.#allocated.length, 'a bitmap of another size');
     this.#allocated = words;
