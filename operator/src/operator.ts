@@ -13,12 +13,7 @@ import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
-import { createPersistentVolumeClaimController } from './controllers/persistent-volume-claim/reconciler.ts';
-import { createPersistentVolumeController } from './controllers/persistent-volume/reconciler.ts';
-import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
-import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
-import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
-import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
+import { createObjectControllers, createPollingControllers } from './controller-modules.ts';
 import { DaemonRegistry } from './daemons/daemon-registry.ts';
 import { installDefinitions } from './definitions/install-definitions.ts';
 import { HealthServer } from './health-server.ts';
@@ -249,12 +244,8 @@ class RunningOperator implements Operator {
       log: this.#log,
     };
     return [
-      createStorageDaemonController(context, this.#daemons),
-      createVolumeSnapshotController(context),
-      createVolumeSnapshotContentController(context),
-      createPersistentVolumeClaimController(context),
-      createPersistentVolumeController(context),
-      ...createSourceProtectionControllers(context),
+      ...createPollingControllers(context, this.#daemons),
+      ...createObjectControllers(context),
     ];
   }
 

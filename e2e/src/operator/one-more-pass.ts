@@ -5,11 +5,7 @@
 import { systemClock } from '@varve/common/clock';
 import { silentLogger } from '@varve/common/logger';
 import type { ControllerContext } from '@varve/operator/controller-context';
-import { createPersistentVolumeClaimController } from '@varve/operator/controllers/persistent-volume-claim/reconciler';
-import { createPersistentVolumeController } from '@varve/operator/controllers/persistent-volume/reconciler';
-import { createSourceProtectionControllers } from '@varve/operator/controllers/source-protection/reconciler';
-import { createVolumeSnapshotContentController } from '@varve/operator/controllers/volume-snapshot-content/reconciler';
-import { createVolumeSnapshotController } from '@varve/operator/controllers/volume-snapshot/reconciler';
+import { createObjectControllers } from '@varve/operator/controller-modules';
 import { DaemonRegistry } from '@varve/operator/daemons/daemon-registry';
 import { ObjectCache } from '@varve/operator/kube/cache/object-cache';
 import { ApiConnection, apiConnectionDefaults } from '@varve/operator/kube/http/api-connection';
@@ -73,13 +69,7 @@ async function passOverAll(
   context: ControllerContext,
   cache: ObjectCache,
 ): Promise<{ passCount: number; unrest: readonly string[] }> {
-  const modules = [
-    createVolumeSnapshotController(context),
-    createVolumeSnapshotContentController(context),
-    createPersistentVolumeClaimController(context),
-    createPersistentVolumeController(context),
-    ...createSourceProtectionControllers(context),
-  ];
+  const modules = createObjectControllers(context);
   for (const module of modules) {
     for (const { resource } of module.watches) cache.register(resource);
     for (const index of module.indexes) cache.addIndex(index);

@@ -264,16 +264,9 @@ function bigintAsText(_key: string, value: unknown): unknown {
 }
 
 const resourcesByKind = new Map<string, Resource>(
-  [
-    kinds.customResourceDefinitions,
-    kinds.persistentVolumeClaims,
-    kinds.persistentVolumes,
-    kinds.storageClasses,
-    kinds.storageDaemons,
-    kinds.volumeSnapshots,
-    kinds.volumeSnapshotContents,
-    kinds.volumeSnapshotClasses,
-  ].map((resource) => [resource.kind, resource as Resource]),
+  Object.values(kinds)
+    .filter((value) => typeof value === 'object')
+    .map((resource) => [resource.kind, resource as Resource]),
 );
 
 const watched = [

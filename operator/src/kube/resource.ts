@@ -29,6 +29,11 @@ export interface Resource<T extends KubernetesObject = KubernetesObject> {
   readonly plural: string;
   readonly kind: string;
   readonly isNamespaced: boolean;
+  /**
+   * Whether clusters may lack the kind: a definition that nobody installed, a feature that is switched off. Watching
+   * it does not hold up the start then: there are no objects until the kind is served.
+   */
+  readonly isOptional?: boolean;
   readonly [objectType]?: T;
 }
 
@@ -59,6 +64,7 @@ interface Scope {
   readonly group: string;
   readonly version: string;
   readonly isNamespaced: boolean;
+  readonly isOptional?: boolean;
 }
 
 const core = { group: '', version: 'v1' };

@@ -70,6 +70,12 @@ export class ObjectStore<T extends KubernetesObject> implements Lister<T> {
     this.#advance(resourceVersion);
   }
 
+  /** The kind is gone from the server, and all objects with it. Another of that name starts anew. */
+  clear(): void {
+    for (const [key, object] of this.#objects) this.#delete(key, object);
+    this.#newestSeen = '0';
+  }
+
   /** Takes over an ADDED or MODIFIED event. */
   upsert(object: T): void {
     this.#put(object);

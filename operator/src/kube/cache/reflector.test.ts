@@ -75,6 +75,23 @@ describe('Reflector', () => {
     expect(Number(watch.query.get('timeoutSeconds'))).toBeGreaterThanOrEqual(300);
   });
 
+  test('takes an optional kind that the server does not know for one without objects, until it is served', async () => {
+    const reflector = start({ resource: { ...things, isOptional: true }, missingKindPauseMs: 0 });
+    (await server.next()).fail(404, 'NotFound');
+    await reflector.synced;
+    expect(names()).toEqual([]);
+    (await server.next()).list([thing('a', 1)], '7');
+    const watch = await server.next();
+    expect(names()).toEqual(['a']);
+    // The definition is deleted, and its objects with it.
+    watch.end();
+    const next = await server.next();
+    next.fail(404, 'NotFound');
+    (await server.next()).list([thing('b', 1)], '2');
+    await server.next();
+    expect(names()).toEqual(['b']);
+  });
+
   test('gives list items the kind that lists of built-in kinds leave out', async () => {
     start();
     const { apiVersion: _apiVersion, kind: _kind, ...bare } = thing('a', 1);

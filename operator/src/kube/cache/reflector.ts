@@ -9,13 +9,15 @@
  *   reset) may refuse the old version in other words.
  * - The store is never emptied meanwhile: an old copy is better than none, and says so in the metric of
  *   seconds since the last list, event or bookmark.
+ * - Of a kind that clusters may lack there is nothing while the server does not know it: it is asked for again
+ *   every `missingKindPauseMs`.
  */
 import type { BackoffOptions } from '@varve/common/backoff';
 import { backoffMs } from '@varve/common/backoff';
 import type { Clock } from '@varve/common/clock';
 import { waitFor } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
-import { ApiError, apiErrorFromStatus, apiErrorKind, isGone } from '../api-errors.ts';
+import { ApiError, apiErrorFromStatus, apiErrorKind, isGone, isNotFound } from '../api-errors.ts';
 import type { ApiStatus } from '../api-errors.ts';
 import type { KubeClient, Selection, WatchEvent } from '../kube-client.ts';
 import type { KubeMetrics } from '../kube-metrics.ts';
@@ -35,6 +37,8 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   readonly watchFailuresMax: number;
   /** A watch that ends sooner without an event counts as a failure, or the loop would spin. */
   readonly shortWatchMs: number;
+  /** How long after it was found missing an optional kind is asked for again. */
+  readonly missingKindPauseMs: number;
 }
 
 /** Values for `ReflectorOptions`, with their reasons. */
@@ -45,6 +49,8 @@ export const reflectorDefaults = {
   backoff: { firstMs: 800, longestMs: 30_000, jitter: 0.5 },
   watchFailuresMax: 3,
   shortWatchMs: 1000,
+  /** Somebody who installs the definitions waits this long at most; a dozen missing kinds cost a request in 2 s. */
+  missingKindPauseMs: 20_000,
 } as const;
 
 /** See the file's head. */
@@ -118,7 +124,9 @@ export class Reflector<T extends KubernetesObject> {
         else await this.#watch(this.#resourceVersion, signal);
       } catch (error) {
         if (signal.aborted) return;
-        await this.#recover(error, signal);
+        if (this.#options.resource.isOptional === true && isNotFound(error))
+          await this.#rest(signal);
+        else await this.#recover(error, signal);
       }
     }
   }
@@ -143,8 +151,22 @@ export class Reflector<T extends KubernetesObject> {
     this.#metrics.listed(this.#name);
     this.#log.debug({ count: objects.length, resourceVersion }, 'listed');
     this.#hearNews(resourceVersion);
+    this.#finishSync();
+  }
+
+  #finishSync(): void {
     this.#hasSynced = true;
     this.#synced.resolve();
+  }
+
+  /** The server does not know the kind: then there are no objects of it. */
+  async #rest(signal: AbortSignal): Promise<void> {
+    this.#resourceVersion = undefined;
+    this.#forgetFailures();
+    this.#store.clear();
+    this.#lastNewsMs = this.#clock.monotonicMs();
+    this.#finishSync();
+    await waitFor(this.#clock, this.#options.missingKindPauseMs, signal);
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {

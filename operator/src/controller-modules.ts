@@ -1,0 +1,32 @@
+/**
+ * All controllers of the operator, in one list: `operator.ts` runs them, and the tests pass over them. A new
+ * controller is a line here; the kinds that it watches are described in `kube/resource.ts`.
+ */
+import type { ControllerContext } from './controller-context.ts';
+import { createPersistentVolumeClaimController } from './controllers/persistent-volume-claim/reconciler.ts';
+import { createPersistentVolumeController } from './controllers/persistent-volume/reconciler.ts';
+import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
+import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
+import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
+import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
+import type { DaemonRegistry } from './daemons/daemon-registry.ts';
+import type { ControllerModule } from './kube/reconciler.ts';
+
+/** Controllers whose keys come to rest: in a world at rest a pass over all of them changes nothing. */
+export function createObjectControllers(context: ControllerContext): readonly ControllerModule[] {
+  return [
+    createVolumeSnapshotController(context),
+    createVolumeSnapshotContentController(context),
+    createPersistentVolumeClaimController(context),
+    createPersistentVolumeController(context),
+    ...createSourceProtectionControllers(context),
+  ];
+}
+
+/** Controllers that look at the world again and again by the clock. */
+export function createPollingControllers(
+  context: ControllerContext,
+  daemons: DaemonRegistry,
+): readonly ControllerModule[] {
+  return [createStorageDaemonController(context, daemons)];
+}
