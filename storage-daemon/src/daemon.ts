@@ -118,7 +118,11 @@ function createParts(
   { logger, reactorEntry, onCrash, clock = systemClock }: DaemonDependencies,
 ): DaemonParts {
   const events = new EventHub({ clock, logger });
-  const thread = startReactorThread(reactorEntry, { ioEngine }, { events, logger, onCrash });
+  const thread = startReactorThread(
+    reactorEntry,
+    { ioEngine, isOneOfMany: false },
+    { events, logger, onCrash },
+  );
   const { channel } = thread;
   const locks = new KeyedLock();
   const metrics = new DaemonMetrics(daemonVersion);

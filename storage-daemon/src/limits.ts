@@ -218,6 +218,8 @@ export const nvmeAuthenticationBytesMax = 65_536;
  * its queue, and to go on with data that it has begun or was asked for.
  */
 export const nvmeInitializationTimeoutMs = 10_000;
+/** A host sends 128 bytes of ICReq and about 1,100 of Connect; more than this is kept of none. */
+export const nvmeBegunBytesMax = 65_536;
 /** See `nvmeInitializationTimeoutMs`. */
 export const nvmeConnectTimeoutMs = 30_000;
 /** See `nvmeInitializationTimeoutMs`. */

@@ -36,7 +36,7 @@ function complete(submit: (done: DeviceCompletion) => void): Promise<DeviceError
 /** Opens a file with some of its system calls replaced. */
 function openWith(path: string, calls: Partial<FileCalls>): FileDevice {
   const fd = openSync(path, 'r+');
-  return new FileDevice({ fd, probe: probeDevice(path) }, { ...nodeFs, ...calls });
+  return new FileDevice({ fd, probe: probeDevice(path), isDirect: false }, { ...nodeFs, ...calls });
 }
 
 describe('FileDevice', () => {

@@ -20,7 +20,7 @@ import { type BlockDevice, type DeviceCompletion, DeviceError } from './block-de
 import { deallocateRange } from './deallocate.ts';
 import { systemCode } from './device-open-error.ts';
 import type { DeviceProbe } from './device-probe.ts';
-import { openExclusively } from './open-exclusively.ts';
+import { type OpenedDevice, openExclusively, openShared, releaseHold } from './open-exclusively.ts';
 
 type SystemCallback = (error: NodeJS.ErrnoException | null, movedBytes: number) => void;
 
@@ -65,12 +65,19 @@ export function openFileDevice(
   return new FileDevice(openExclusively(path, { ...options, isDirect: false }), nodeFs);
 }
 
+/** Opens what another thread of this process holds. @throws DeviceOpenError */
+export function shareFileDevice(held: OpenedDevice): FileDevice {
+  return new FileDevice(openShared(held, { isDirect: false }), nodeFs);
+}
+
 /** An open device; see the head of the file. */
 export class FileDevice implements BlockDevice {
   readonly name: string;
   readonly sizeBytes: number;
   readonly hasVolatileCache = true;
   readonly probe: DeviceProbe;
+  /** For threads that are to share it. */
+  readonly opened: OpenedDevice;
   readonly #fd: number;
   readonly #calls: FileCalls;
   #firstWaiting: Transfer | undefined;
@@ -83,7 +90,9 @@ export class FileDevice implements BlockDevice {
   #closed: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
-  constructor({ fd, probe }: { fd: number; probe: DeviceProbe }, calls: FileCalls) {
+  constructor(opened: OpenedDevice, calls: FileCalls) {
+    const { fd, probe } = opened;
+    this.opened = opened;
     this.#fd = fd;
     this.#calls = calls;
     this.name = probe.path;
@@ -126,7 +135,11 @@ export class FileDevice implements BlockDevice {
     this.#closed ??= this.#drain().then(
       () =>
         new Promise<void>((resolve, reject) => {
-          this.#calls.close(this.#fd, (error) => (error ? reject(error) : resolve()));
+          this.#calls.close(this.#fd, (error) => {
+            releaseHold(this.opened);
+            if (error) reject(error);
+            else resolve();
+          });
         }),
     );
     return this.#closed;

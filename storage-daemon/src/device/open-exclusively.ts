@@ -1,16 +1,24 @@
-/** Opens what is to be a device for this process alone, whatever does its I/O then. */
+/**
+ * Opens what is to be a device for this process alone, whatever does its I/O then. Another thread of the process uses
+ * it through descriptors of its own: one that keeps hold of the device, whatever becomes of the first thread, and one
+ * for I/O, so that each thread is told of every failure to write.
+ */
 import * as nodeFs from 'node:fs';
 
 import { blockDeviceHolder, lockFile } from './device-lock.ts';
 import { DeviceOpenError, systemCode } from './device-open-error.ts';
 import { type DeviceProbe, probeDevice } from './device-probe.ts';
+import { closeDescriptor, duplicateDescriptor, errorName } from '../uring/system-calls.ts';
 
 /** `f_type` of a file system in memory (statfs(2)). */
 const tmpfsMagic = 0x01021994;
 
-/** A device that this process holds until it closes the descriptor. */
+/** A device that this process holds until it closes the descriptors. Plain values: a thread may tell another. */
 export interface OpenedDevice {
+  /** For I/O. */
   readonly fd: number;
+  /** Keeps hold of the device; undefined if `fd` does. */
+  readonly holdFd?: number | undefined;
   readonly probe: DeviceProbe;
   /** Past the page cache: memory, offsets and lengths must be aligned. */
   readonly isDirect: boolean;
@@ -37,6 +45,32 @@ export function openExclusively(path: string, options: OpenDeviceOptions): Opene
     nodeFs.closeSync(fd);
     throw error;
   }
+}
+
+/** Opens for this thread what another one of this process holds. @throws DeviceOpenError */
+export function openShared(
+  { fd: heldFd, probe }: OpenedDevice,
+  { isDirect }: OpenDeviceOptions,
+): OpenedDevice {
+  const holdFd = duplicateDescriptor(heldFd);
+  if (holdFd < 0) {
+    const message = `Share device "${probe.path}": dup: ${errorName(holdFd)}`;
+    throw new DeviceOpenError('io', message, { deviceName: probe.path });
+  }
+  try {
+    // Not by its name, which may mean something else by now.
+    const path = `/proc/self/fd/${holdFd}`;
+    const opened = openFile({ ...probe, path }, nodeFs.constants.O_RDWR, isDirect);
+    return { ...opened, holdFd, probe };
+  } catch (error) {
+    closeDescriptor(holdFd);
+    throw error;
+  }
+}
+
+/** Lets go of a device whose I/O descriptor is closed. */
+export function releaseHold({ holdFd }: OpenedDevice): void {
+  if (holdFd !== undefined) closeDescriptor(holdFd);
 }
 
 function openFile(

@@ -26,7 +26,7 @@ import { type BlockDevice, type DeviceCompletion, DeviceError } from './block-de
 import { BouncePools } from './bounce-pools.ts';
 import { deallocateRange } from './deallocate.ts';
 import type { DeviceProbe } from './device-probe.ts';
-import { type OpenedDevice, openExclusively } from './open-exclusively.ts';
+import { type OpenedDevice, openExclusively, openShared, releaseHold } from './open-exclusively.ts';
 import { noRow, requestKind, RequestTable, RowQueue } from './request-table.ts';
 
 /** The operations that a device starts; tests put failures in between. */
@@ -46,12 +46,19 @@ export function openUringDevice(
   return new UringDevice(openExclusively(path, { ...options, isDirect: true }), ioRing);
 }
 
+/** Opens what another thread of this process holds. @throws DeviceOpenError */
+export function shareUringDevice(held: OpenedDevice, ioRing: IoRing): UringDevice {
+  return new UringDevice(openShared(held, { isDirect: true }), ioRing);
+}
+
 /** An open device; see the head of the file. */
 export class UringDevice implements BlockDevice {
   readonly name: string;
   readonly sizeBytes: number;
   readonly hasVolatileCache: boolean;
   readonly probe: DeviceProbe;
+  /** For threads that are to share it. */
+  readonly opened: OpenedDevice;
   /** Why its memory could not be locked; undefined if it is. */
   readonly memoryLockFailure: string | undefined;
   readonly #fd: number;
@@ -78,10 +85,13 @@ export class UringDevice implements BlockDevice {
   #onIdle: (() => void) | undefined;
 
   constructor(
-    { fd, probe, isDirect }: OpenedDevice,
+    opened: OpenedDevice,
     ioRing: IoRing,
-    createFile: (type: OperationType) => DeviceFile = (type) => new RingFile(ioRing.ring, fd, type),
+    createFile: (type: OperationType) => DeviceFile = (type) =>
+      new RingFile(ioRing.ring, opened.fd, type),
   ) {
+    const { fd, probe, isDirect } = opened;
+    this.opened = opened;
     this.#fd = fd;
     this.#ioRing = ioRing;
     this.name = probe.path;
@@ -131,7 +141,11 @@ export class UringDevice implements BlockDevice {
       this.#ioRing.ring.removeHandler(this.#type);
       this.#bounce.arena.unmap();
       return new Promise<void>((resolve, reject) => {
-        close(this.#fd, (error) => (error ? reject(error) : resolve()));
+        close(this.#fd, (error) => {
+          releaseHold(this.opened);
+          if (error) reject(error);
+          else resolve();
+        });
       });
     });
     return this.#closed;

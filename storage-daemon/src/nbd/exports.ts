@@ -16,6 +16,11 @@ export interface NbdExportRefusal {
   readonly message: string;
 }
 
+/** The export is to be had, and not here: whoever has it goes on with the connection. */
+export interface NbdExportElsewhere {
+  readonly elsewhere: string;
+}
+
 /** The exports of a server. Names are any text of at most 4096 bytes: they must never be taken for paths. */
 export interface NbdExports {
   /** All that a client may see, in order. */
@@ -23,11 +28,13 @@ export interface NbdExports {
   /** Looks without opening. */
   describe(name: string): NbdExport | NbdExportRefusal;
   /** Opens it for this connection; asked for at most once with success. */
-  open(name: string): NbdExport | NbdExportRefusal;
+  open(name: string): NbdExport | NbdExportRefusal | NbdExportElsewhere;
 }
 
 /** Tells a refusal from an export. */
-export function isRefusal(answer: NbdExport | NbdExportRefusal): answer is NbdExportRefusal {
+export function isRefusal(
+  answer: NbdExport | NbdExportRefusal | NbdExportElsewhere,
+): answer is NbdExportRefusal {
   return 'refused' in answer;
 }
 

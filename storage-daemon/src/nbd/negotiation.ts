@@ -37,10 +37,20 @@ export interface NbdAgreement {
   readonly isReadOnly: boolean;
 }
 
+/** What a client has agreed on before it opens an export: plain values, for whoever goes on with it. */
+export interface NbdAgreedOptions {
+  readonly clientFlags: number;
+  readonly hasStructuredReplies: boolean;
+  /** The export for which `base:allocation` was selected. */
+  readonly allocationFor: string | undefined;
+}
+
 /** What comes after an option. */
 export type NegotiationStep =
   | { readonly next: 'option' }
   | { readonly next: 'close' }
+  /** Somebody else is to answer it, and all that follows. */
+  | { readonly next: 'elsewhere'; readonly exportName: string }
   | { readonly next: 'transmission'; readonly agreement: NbdAgreement };
 
 /**
@@ -67,14 +77,32 @@ export class Negotiation {
   #hasStructuredReplies = false;
   /** The export for which `base:allocation` was selected. */
   #allocationFor: string | undefined;
+  readonly #isContinued: boolean;
 
+  /** `isContinued`: it was begun elsewhere, for the one export that the next option opens. */
   constructor(
-    { clientFlags }: { clientFlags: number },
-    { exports, send }: { exports: NbdExports; send: (bytes: Buffer) => void },
+    agreed: Partial<NbdAgreedOptions> & Pick<NbdAgreedOptions, 'clientFlags'>,
+    {
+      exports,
+      send,
+      isContinued = false,
+    }: { exports: NbdExports; send: (bytes: Buffer) => void; isContinued?: boolean },
   ) {
-    this.#clientFlags = clientFlags;
+    this.#clientFlags = agreed.clientFlags;
+    this.#hasStructuredReplies = agreed.hasStructuredReplies ?? false;
+    this.#allocationFor = agreed.allocationFor;
     this.#exports = exports;
     this.#send = send;
+    this.#isContinued = isContinued;
+  }
+
+  /** For whoever goes on with it. */
+  get agreed(): NbdAgreedOptions {
+    return {
+      clientFlags: this.#clientFlags,
+      hasStructuredReplies: this.#hasStructuredReplies,
+      allocationFor: this.#allocationFor,
+    };
   }
 
   /** Answers one option. */
@@ -85,7 +113,8 @@ export class Negotiation {
       if (!(error instanceof OptionError)) throw error;
       if (option === NbdOption.EXPORT_NAME) return close;
       this.#send(encodeOptionError(option, error.reply, error.message));
-      return nextOption;
+      // What else the client may want is not here.
+      return this.#isContinued ? close : nextOption;
     }
   }
 
@@ -121,6 +150,7 @@ export class Negotiation {
   #exportName(data: Buffer): NegotiationStep {
     const opened = this.#exports.open(decodeString(data, 'the export name'));
     if (isRefusal(opened)) return close;
+    if ('elsewhere' in opened) return { next: 'elsewhere', exportName: opened.elsewhere };
     const hasNoZeroes = (this.#clientFlags & NbdHandshakeFlag.NO_ZEROES) !== 0;
     const reply = Buffer.alloc(hasNoZeroes ? 10 : 134);
     reply.writeBigUInt64BE(BigInt(opened.sizeBytes), 0);
@@ -149,6 +179,7 @@ export class Negotiation {
     reader.expectEnd();
     const found = option === NbdOption.GO ? this.#exports.open(name) : this.#exports.describe(name);
     if (isRefusal(found)) throw new OptionError(refusalReplies[found.refused], found.message);
+    if ('elsewhere' in found) return { next: 'elsewhere', exportName: found.elsewhere };
     this.#send(encodeExportInfo(option, found.sizeBytes, this.#flagsOf(found)));
     if (wanted.has(NbdInfo.NAME)) this.#send(encodeTextInfo(option, NbdInfo.NAME, found.name));
     if (wanted.has(NbdInfo.DESCRIPTION)) {

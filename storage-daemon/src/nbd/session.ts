@@ -30,7 +30,7 @@ import {
 import type { NbdExports } from './exports.ts';
 import { InputBuffer } from './input-buffer.ts';
 import type { IoBuffer, IoBufferPool } from './io-buffer.ts';
-import { Negotiation } from './negotiation.ts';
+import { type NbdAgreedOptions, Negotiation } from './negotiation.ts';
 import { encodeOptionError } from './option-reply.ts';
 import type { OutputBatch } from './output-batch.ts';
 import { OutputQueue } from './output-queue.ts';
@@ -51,6 +51,11 @@ export interface NbdActions {
    * still unsent.
    */
   disconnect(violation: string | undefined): void;
+  /**
+   * The export is elsewhere, and whoever has it goes on with the connection once all of the output is sent: from
+   * `bytes` on, which are not answered here. Absent where no export is elsewhere.
+   */
+  elsewhere?(exportName: string, agreed: NbdAgreedOptions, bytes: Buffer): void;
   /** The last call: nothing is under way any more, the export can be closed. */
   ended(): void;
 }
@@ -71,6 +76,8 @@ export interface NbdSessionDependencies {
   readonly buffers: IoBufferPool;
   /** Memory that input is received into; at least `nbdInputBytes`. */
   readonly inputBytes: Buffer;
+  /** Set if the connection was begun elsewhere: what was agreed on there. */
+  readonly agreed?: NbdAgreedOptions | undefined;
 }
 
 type State =
@@ -128,13 +135,17 @@ export class NbdSession {
   /** A payload that nobody wants any more while bytes may still arrive in it. */
   #abandoned: IoBuffer | undefined;
 
-  constructor({ exports, openedVolume, actions, buffers, inputBytes }: NbdSessionDependencies) {
+  constructor(dependencies: NbdSessionDependencies) {
+    const { exports, openedVolume, actions, buffers, inputBytes, agreed } = dependencies;
     assert(inputBytes.length >= nbdInputBytes, 'the longest option fits');
     this.#exports = exports;
     this.#openedVolume = openedVolume;
     this.#actions = actions;
     this.#buffers = buffers;
     this.#input = new InputBuffer(inputBytes);
+    if (!agreed) return;
+    this.#negotiation = new Negotiation(agreed, { ...this.#negotiates(), isContinued: true });
+    this.#state = optionHead;
   }
 
   /** True until an export is open: such a client may not stay long. */
@@ -142,8 +153,9 @@ export class NbdSession {
     return this.#transmission === undefined && this.#state.name !== 'closed';
   }
 
-  /** Sends the greeting (proto, Newstyle negotiation). */
+  /** Sends the greeting (proto, Newstyle negotiation), unless the client has had it. */
   start(): void {
+    if (this.#negotiation) return;
     const greeting = Buffer.alloc(18);
     greeting.writeUInt32BE(NbdMagic.INIT_HIGH, 0);
     greeting.writeUInt32BE(NbdMagic.INIT_LOW, 4);
@@ -323,11 +335,14 @@ export class NbdSession {
     if ((clientFlags & ~knownClientFlags) !== 0) {
       this.#violate(`client flags 0x${clientFlags.toString(16)}`);
     } else {
-      const send = (reply: Buffer) => this.#send(reply);
-      this.#negotiation = new Negotiation({ clientFlags }, { exports: this.#exports, send });
+      this.#negotiation = new Negotiation({ clientFlags }, this.#negotiates());
       this.#state = optionHead;
     }
     return true;
+  }
+
+  #negotiates(): { exports: NbdExports; send: (reply: Buffer) => void } {
+    return { exports: this.#exports, send: (reply) => this.#send(reply) };
   }
 
   #takeOptionHead(): boolean {
@@ -364,6 +379,7 @@ export class NbdSession {
     this.#state = optionHead;
     const step = this.#negotiation!.answer(option, data);
     if (step.next === 'close') this.#finish();
+    else if (step.next === 'elsewhere') this.#handOver(step.exportName, option, data);
     else if (step.next === 'transmission') {
       this.#transmission = new Transmission(step.agreement, {
         volume: this.#openedVolume(),
@@ -374,6 +390,26 @@ export class NbdSession {
       this.#state = requestHead;
     }
     return true;
+  }
+
+  /** Gives everything from this option on to whoever has the export. */
+  #handOver(exportName: string, option: number, data: Buffer): void {
+    const actions = this.#actions;
+    assert(
+      actions.elsewhere !== undefined,
+      'exports that are elsewhere have somebody to go on with',
+    );
+    const head = Buffer.alloc(optionHeadBytes);
+    head.writeUInt32BE(NbdMagic.OPTION_HIGH, 0);
+    head.writeUInt32BE(NbdMagic.OPTION_LOW, 4);
+    head.writeUInt32BE(option, 8);
+    head.writeUInt32BE(data.length, 12);
+    const restBytes = this.#input.lengthBytes;
+    const start = this.#input.take(restBytes);
+    const rest = this.#input.bytes.subarray(start, start + restBytes);
+    const bytes = Buffer.concat([head, data, rest, ...this.#unread]);
+    actions.elsewhere(exportName, this.#negotiation!.agreed, bytes);
+    this.#close();
   }
 
   #takeRequestHead(): boolean {

@@ -90,6 +90,11 @@ export class NvmeTarget {
     });
   }
 
+  /** Controllers of this subsystem are another target's. */
+  isElsewhere(subsystemNqn: string): boolean {
+    return this.#subsystems.isElsewhere?.(subsystemNqn) === true;
+  }
+
   /** The controller that an I/O queue names; undefined unless it is this host's, on that subsystem. */
   find(controllerId: number, subsystemNqn: string, host: NvmeHost): NvmeController | undefined {
     const controller = this.#controllers.get(controllerId);

@@ -77,6 +77,8 @@ export interface NvmeSubsystems {
     host: NvmeHost,
     evicted: (reason: string) => void,
   ): NvmeAttachment | NvmeRefusal;
+  /** True of a subsystem that is to be had, and not here. Absent: none is elsewhere. */
+  isElsewhere?(subsystemNqn: string): boolean;
   /** NQNs of the subsystems that a host may attach, in a stable order. */
   visibleTo(hostNqn: string): readonly string[];
 }
@@ -102,6 +104,11 @@ export interface NvmeQueueActions {
    * controller's end, and worth a line in the log.
    */
   disconnect(reason: string | undefined): void;
+  /**
+   * The host's Connect names a subsystem that is elsewhere: whoever has it goes on with the connection. The queue is
+   * over, and has answered what came before. Absent where none is elsewhere.
+   */
+  elsewhere?(subsystemNqn: string): void;
   /** The last call: nothing is under way any more. */
   ended(): void;
 }

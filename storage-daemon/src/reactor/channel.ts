@@ -12,11 +12,13 @@ import {
   type ProblemKind,
 } from '@varve/contract/problem';
 
+import type { NodeName } from '../store/store-api.ts';
 import type {
   ArgumentOf,
   CallMessage,
   EventRecord,
   FailureRecord,
+  NodeRecord,
   OperationName,
   ReactorMessage,
   ReplyOf,
@@ -37,6 +39,8 @@ export interface ChannelPort {
 /** What a reactor says without being asked. */
 export interface ReactorNotices {
   readonly event: (event: EventRecord) => void;
+  /** Absent: nobody wants to know. */
+  readonly node?: (node: NodeName, record: NodeRecord | undefined) => void;
   readonly log: (
     level: 'info' | 'warn' | 'error',
     message: string,
@@ -54,8 +58,19 @@ interface PendingCall {
   reject(error: ProblemError): void;
 }
 
+/** Where calls of the main thread go. */
+export interface ReactorCalls {
+  /** Calls without an answer now. */
+  readonly pendingCount: number;
+  /** Calls an operation. @throws ProblemError of the contract's kinds. */
+  call<Name extends OperationName>(
+    operation: Name,
+    argument: ArgumentOf<Name>,
+  ): Promise<ReplyOf<Name>>;
+}
+
 /** The main thread's end. */
-export class ReactorChannel {
+export class ReactorChannel implements ReactorCalls {
   readonly #port: ChannelPort;
   readonly #pending = new Map<number, PendingCall>();
   #lastCallId = 0;
@@ -110,6 +125,9 @@ export class ReactorChannel {
       case 'event':
         notices.event(message.event);
         return;
+      case 'node':
+        notices.node?.(message.node, message.record);
+        return;
       case 'log':
         notices.log(message.level, message.message, message.fields);
         return;
@@ -159,6 +177,7 @@ export function noticesTo(port: ChannelPort): ReactorNotices {
   const send = (message: ReactorMessage): void => port.postMessage(message);
   return {
     event: (event) => send({ type: 'event', event }),
+    node: (node, record) => send({ type: 'node', node, record }),
     log: (level, message, fields) => send({ type: 'log', level, message, fields }),
   };
 }

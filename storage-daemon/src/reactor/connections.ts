@@ -7,33 +7,38 @@ import type { Socket } from 'node:net';
 import type { Info } from '@varve/contract/info';
 
 import { nbdConnectionsMax, nbdShutdownTimeoutMs } from '../limits.ts';
-import type { VolumeTable } from '../volume/volume-table.ts';
 import type { ReactorNotices } from './channel.ts';
-import type { NbdListenAddress } from './messages.ts';
-import { NbdConnection } from './nbd-connection.ts';
-import { listenForNbd, type NbdListener } from './nbd-listener.ts';
+import type { AdoptedNbdClient, NbdListenAddress } from './messages.ts';
+import { type BegunNegotiation, type LeavingNbdClient, NbdConnection } from './nbd-connection.ts';
+import { listenForNbd, nbdSocketOptions, type NbdListener } from './nbd-listener.ts';
 import { createTransport, type NbdTransport } from './nbd-transport.ts';
+import type { ExportedVolumes } from './node-exports.ts';
+import { adoptSocket } from './sockets/socket-descriptor.ts';
 import type { IoRing } from '../uring/io-ring.ts';
 
 /** What the connections need. */
 export interface ConnectionsDependencies {
-  readonly volumes: VolumeTable;
+  readonly volumes: ExportedVolumes;
   readonly log: ReactorNotices['log'];
   /** Undefined: Node's own sockets serve. */
   readonly ioRing?: IoRing | undefined;
+  /** Takes clients whose export is elsewhere; these must not be on a ring. */
+  readonly handOver?: (client: LeavingNbdClient) => void;
 }
 
 /** The NBD connections of one reactor. */
 export class Connections {
   readonly #log: ReactorNotices['log'];
-  readonly #volumes: VolumeTable;
+  readonly #volumes: ExportedVolumes;
+  readonly #handOver: ConnectionsDependencies['handOver'];
   readonly #connections = new Set<NbdConnection>();
   readonly #transport: NbdTransport;
   readonly #listeners: NbdListener[] = [];
   #isFull = false;
   #closed: Promise<void> | undefined;
 
-  constructor({ volumes, log, ioRing }: ConnectionsDependencies) {
+  constructor({ volumes, log, ioRing, handOver }: ConnectionsDependencies) {
+    this.#handOver = handOver;
     this.#transport = createTransport(ioRing);
     this.#log = log;
     this.#volumes = volumes;
@@ -52,13 +57,23 @@ export class Connections {
     return this.#connections.size;
   }
 
+  /** Goes on with a client that another thread has accepted. */
+  adopt({ fd, ...begun }: AdoptedNbdClient): void {
+    const socket = adoptSocket(fd, nbdSocketOptions);
+    if (socket) this.#accept(socket, begun);
+  }
+
   /** Stops listening, and ends connections after the requests that they have sent. May be called twice. */
   close(): Promise<void> {
     this.#closed ??= this.#shutDown();
     return this.#closed;
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, begun?: BegunNegotiation): void {
+    if (this.#closed) {
+      socket.destroy();
+      return;
+    }
     if (this.#connections.size >= nbdConnectionsMax) {
       if (!this.#isFull) {
         this.#log('warn', 'NBD connections refused', { connectionsMax: nbdConnectionsMax });
@@ -72,6 +87,8 @@ export class Connections {
       memory: this.#transport.memory,
       volumes: this.#volumes,
       log: this.#log,
+      begun,
+      handOver: this.#handOver,
     });
     this.#connections.add(connection);
     void this.#forgetWhenClosed(connection);

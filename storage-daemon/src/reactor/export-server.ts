@@ -7,7 +7,12 @@ import type { Info } from '@varve/contract/info';
 
 import type { NodeName } from '../store/store-api.ts';
 import type { HostFence } from './host-access.ts';
-import type { NbdListenAddress, NvmeListenAddress } from './messages.ts';
+import type {
+  AdoptedNbdClient,
+  AdoptedNvmeQueue,
+  NbdListenAddress,
+  NvmeListenAddress,
+} from './messages.ts';
 
 /** Sockets and protocol cores. */
 export interface ExportServer extends HostFence {
@@ -24,6 +29,11 @@ export interface ExportServer extends HostFence {
    * up a device that it does not find.
    */
   listenForNvme(addresses: readonly NvmeListenAddress[]): Promise<Info['exports']>;
+  /** Where NVMe/TCP hosts connect, if others accept their connections. */
+  noteNvmeAddresses(addresses: readonly NvmeListenAddress[]): undefined;
+  /** Goes on with a client that another thread has accepted. */
+  adoptNbdClient(client: AdoptedNbdClient): undefined;
+  adoptNvmeQueue(queue: AdoptedNvmeQueue): undefined;
   /** Tells hosts that a volume has grown. */
   volumeResized(node: NodeName): void;
   /** Tells hosts that a volume or a grant is new or gone. */

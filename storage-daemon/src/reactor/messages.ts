@@ -16,7 +16,9 @@ import type { ProblemKind } from '@varve/contract/problem';
 import type { PutSnapshot, Snapshot } from '@varve/contract/snapshot';
 import type { PatchVolume, PutVolume, Volume } from '@varve/contract/volume';
 
-import type { NodeKind, StoreCounters } from '../store/store-api.ts';
+import type { OpenedDevice } from '../device/open-exclusively.ts';
+import type { NbdAgreedOptions } from '../nbd/negotiation.ts';
+import type { NodeKind, NodeName, StoreCounters } from '../store/store-api.ts';
 import type { ThrottleCounts } from '../volume/io-limiter.ts';
 import type { OperationStatistics, VolumeOperation } from '../volume/statistics.ts';
 
@@ -41,6 +43,45 @@ export type IoEngineSetting = 'auto' | IoEngineName;
 /** What a reactor's thread is started with. */
 export interface ReactorThreadOptions {
   readonly ioEngine: IoEngineSetting;
+  /** Others serve parts of the pools: the main thread is told where each object is. */
+  readonly isOneOfMany: boolean;
+}
+
+/** What the main thread knows of a volume or snapshot, so that it finds its reactor and can tell clients of it. */
+export interface NodeRecord extends NodeName {
+  readonly pool: string;
+  /** RFC 9562 text. */
+  readonly uuid: string;
+  readonly sizeBytes: number;
+  /** NQNs of the hosts that may attach it. */
+  readonly hosts: readonly string[];
+}
+
+/** An open pool as several reactors serve it together; what is shared memory is the same for all of them. */
+export interface SharedPool {
+  readonly cellCount: number;
+  readonly devices: readonly OpenedDevice[];
+  /** Of `GroupOwners`. */
+  readonly owners: SharedArrayBuffer;
+  /** Of `RecoveryBarrier`. */
+  readonly recovery: SharedArrayBuffer;
+}
+
+/** An NBD client that has chosen an export: its socket, and what was agreed on before. */
+export interface AdoptedNbdClient {
+  readonly fd: number;
+  readonly agreed: NbdAgreedOptions;
+  /** From the option on that opens the export. */
+  readonly bytes: Uint8Array;
+}
+
+/** An NVMe/TCP queue whose host has named a subsystem. */
+export interface AdoptedNvmeQueue {
+  readonly fd: number;
+  /** All that the host has sent. */
+  readonly bytes: Uint8Array;
+  /** Bytes of the answers to it that the host has got already. */
+  readonly answeredBytes: number;
 }
 
 /** A pool as the state file knows it. */
@@ -139,14 +180,41 @@ export interface ReactorOperations {
   >;
   /** Gives the devices of a prepared pool back, unchanged; a file that the preparation made is removed. */
   readonly releasePool: Operation<PoolIdentity, undefined>;
-  /** Formats the devices of a prepared pool; they stay held. */
-  readonly formatPool: Operation<PoolIdentity, undefined>;
+  /** Formats the devices of a prepared pool; they stay held. It gets a cell for each reactor, if it is large enough. */
+  readonly formatPool: Operation<PoolIdentity & { readonly reactorCount?: number }, undefined>;
   /**
    * Opens a formatted pool, recovery included: on the devices that are held since its format, or else on
    * those of these paths.
    */
   readonly openPool: Operation<PoolIdentity & { readonly devices: readonly string[] }, OpenPool>;
   readonly listPools: Operation<undefined, readonly OpenPool[]>;
+  /** As `openPool`, for several reactors: takes hold of the devices, and opens nothing yet. */
+  readonly holdPool: Operation<PoolIdentity & { readonly devices: readonly string[] }, SharedPool>;
+  /** Opens some cells of a pool that a reactor holds, while others open the rest. */
+  readonly openPart: Operation<
+    PoolIdentity & {
+      readonly shared: SharedPool;
+      readonly cells: readonly number[];
+      /** Reactors that open a part. */
+      readonly partCount: number;
+    },
+    { readonly view: OpenPool; readonly nodes: readonly NodeRecord[] }
+  >;
+  /**
+   * Gives back, without a checkpoint, what this reactor holds or serves of a pool that cannot be opened as a whole.
+   * With `reason` it is known and closed; without, others serve it.
+   */
+  readonly dropPool: Operation<
+    { readonly pool: string; readonly reason: string | undefined },
+    undefined
+  >;
+  /** Where hosts connect, if it is not this reactor that listens. */
+  readonly noteNvmeAddresses: Operation<
+    { readonly addresses: readonly NvmeListenAddress[] },
+    undefined
+  >;
+  readonly adoptNbdClient: Operation<AdoptedNbdClient, undefined>;
+  readonly adoptNvmeQueue: Operation<AdoptedNvmeQueue, undefined>;
 
   readonly putVolume: Operation<
     { readonly id: string; readonly body: PutVolume },
@@ -219,6 +287,8 @@ export type ReactorMessage =
   | { readonly type: 'reply'; readonly callId: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly callId: number; readonly failure: FailureRecord }
   | { readonly type: 'event'; readonly event: EventRecord }
+  /** An object was made or has changed, or, without a record, is gone. */
+  | { readonly type: 'node'; readonly node: NodeName; readonly record: NodeRecord | undefined }
   | {
       readonly type: 'log';
       readonly level: 'info' | 'warn' | 'error';

@@ -9,10 +9,11 @@
 import { nbdHandshakeTimeoutMs, nbdOutputStallTimeoutMs } from '../limits.ts';
 import { OutputBatch } from '../nbd/output-batch.ts';
 import { type NbdActions, NbdSession, type ReceiveSpace } from '../nbd/session.ts';
-import type { VolumeTable, VolumeUser } from '../volume/volume-table.ts';
+import type { NbdAgreedOptions } from '../nbd/negotiation.ts';
+import type { VolumeUser } from '../volume/volume-table.ts';
 import type { ReactorNotices } from './channel.ts';
 import type { ConnectionMemory, NbdMemory } from './nbd-memory.ts';
-import { NodeExports } from './node-exports.ts';
+import { type ExportedVolumes, NodeExports } from './node-exports.ts';
 import type { SocketOwner, StreamSocket } from './sockets/stream-socket.ts';
 
 /** What a connection needs. */
@@ -21,8 +22,32 @@ export interface NbdConnectionDependencies {
   readonly memory: NbdMemory;
   /** Given back to `memory` at the end. */
   readonly ownMemory: ConnectionMemory;
-  readonly volumes: VolumeTable;
+  readonly volumes: ExportedVolumes;
   readonly log: ReactorNotices['log'];
+  /** What the client has agreed on with whoever accepted it, and what it has sent since; undefined: it is new. */
+  readonly begun?: BegunNegotiation | undefined;
+  /** Takes a client whose export is elsewhere. */
+  readonly handOver?: ((client: LeavingNbdClient) => void) | undefined;
+}
+
+/** A client between two threads, without its socket. */
+export interface BegunNegotiation {
+  readonly agreed: NbdAgreedOptions;
+  /** From the option on that opens the export. */
+  readonly bytes: Uint8Array;
+}
+
+/** A client whose export is elsewhere; everything that it was sent has gone out. */
+export interface LeavingNbdClient extends BegunNegotiation {
+  readonly exportName: string;
+  /** A descriptor that is the taker's. */
+  readonly fd: number;
+}
+
+interface Leaving {
+  readonly exportName: string;
+  readonly agreed: NbdAgreedOptions;
+  readonly bytes: Buffer[];
 }
 
 /** A client's connection. */
@@ -41,6 +66,9 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
   #stallTimer: NodeJS.Timeout | undefined;
   /** Counts batches, so that the stall timer knows whether it sees the one that it was set for. */
   #sentCount = 0;
+  readonly #handOver: NbdConnectionDependencies['handOver'];
+  /** Set when the export is elsewhere, until all output has gone. */
+  #leaving: Leaving | undefined;
   #isFlushPlanned = false;
   #isSending = false;
   #isReceiving = false;
@@ -50,7 +78,9 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
   #resolveEnded!: () => void;
   #resolveSocketClosed!: () => void;
 
-  constructor({ socket, memory, ownMemory, volumes, log }: NbdConnectionDependencies) {
+  constructor(dependencies: NbdConnectionDependencies) {
+    const { socket, memory, ownMemory, volumes, log, begun, handOver } = dependencies;
+    this.#handOver = handOver;
     this.#socket = socket;
     this.#log = log;
     this.#memory = memory;
@@ -63,6 +93,7 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
       actions: this,
       buffers: memory.buffers,
       inputBytes: ownMemory.input,
+      agreed: begun?.agreed,
     });
     this.#handshakeTimer = setTimeout(() => this.#checkHandshake(), nbdHandshakeTimeoutMs);
     this.closed = this.#waitForEnd(
@@ -75,6 +106,7 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
     );
     socket.start(this);
     this.#session.start();
+    if (begun) this.#session.receive(begun.bytes);
   }
 
   /** The volume is taken away. */
@@ -113,12 +145,18 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
     this.#socket.destroy();
   }
 
+  elsewhere(exportName: string, agreed: NbdAgreedOptions, bytes: Buffer): void {
+    this.#leaving = { exportName, agreed, bytes: [bytes] };
+    this.outputReady();
+  }
+
   ended(): void {
     this.#resolveEnded();
   }
 
   receive(bytes: Buffer): void {
-    if (!this.#isDisconnecting) this.#session.receive(bytes);
+    if (this.#leaving) this.#leaving.bytes.push(bytes);
+    else if (!this.#isDisconnecting) this.#session.receive(bytes);
   }
 
   receiveSpace(): ReceiveSpace {
@@ -175,10 +213,20 @@ export class NbdConnection implements VolumeUser, NbdActions, SocketOwner {
       this.#sentCount++;
       this.#stallTimer ??= this.#armStallTimer();
       this.#socket.send(this.#batch);
-    } else if (this.#isDisconnecting && !this.#isSocketEnded) {
+    } else if (this.#leaving && !this.#isDisconnecting) this.#leave(this.#leaving);
+    else if (this.#isDisconnecting && !this.#isSocketEnded) {
       this.#isSocketEnded = true;
       this.#socket.end();
     }
+  }
+
+  #leave({ exportName, agreed, bytes }: Leaving): void {
+    this.#isDisconnecting = true;
+    this.#isSocketEnded = true;
+    const left = this.#socket.detach();
+    if (!left) return;
+    const all = Buffer.concat([...bytes, left.unread]);
+    this.#handOver?.({ exportName, agreed, bytes: all, fd: left.fd });
   }
 
   /** Not before the system has let go of all of it. */

@@ -17,6 +17,9 @@ import type { NbdListenAddress } from './messages.ts';
  */
 const backlog = 128;
 
+/** What sockets of NBD clients are made with. */
+export const nbdSocketOptions = { allowHalfOpen: true, highWaterMark: nbdOutputBytesMax } as const;
+
 /** A listening socket. */
 export interface NbdListener {
   /** Where it is reached, e.g. `nbd://127.0.0.1:10809`. */
@@ -35,12 +38,7 @@ export async function listenForNbd(
   accept: (socket: Socket) => void,
 ): Promise<NbdListener> {
   // Paused: whoever takes a socket over decides what reads from it.
-  const options = {
-    allowHalfOpen: true,
-    pauseOnConnect: true,
-    highWaterMark: nbdOutputBytesMax,
-  };
-  const server = createServer(options, accept);
+  const server = createServer({ ...nbdSocketOptions, pauseOnConnect: true }, accept);
   if (address.kind === 'unix') {
     await prepareSocketPath(address.path);
     await listening(server, address.path, { path: address.path, backlog });

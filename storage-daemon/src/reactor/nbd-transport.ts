@@ -5,7 +5,8 @@ import type { IoRing } from '../uring/io-ring.ts';
 import { type ConnectionMemory, createHeapMemory, type NbdMemory } from './nbd-memory.ts';
 import { RingMemory } from './ring-memory.ts';
 import { NetSocket } from './sockets/net-socket.ts';
-import { descriptorOf, RingSockets } from './sockets/ring-sockets.ts';
+import { RingSockets } from './sockets/ring-sockets.ts';
+import { descriptorOf } from './sockets/socket-descriptor.ts';
 import type { StreamSocket } from './sockets/stream-socket.ts';
 
 /** A socket and the memory of its connection. */

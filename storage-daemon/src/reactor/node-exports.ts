@@ -4,20 +4,28 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { NbdExport, NbdExportRefusal, NbdExports } from '../nbd/exports.ts';
+import type {
+  NbdExport,
+  NbdExportElsewhere,
+  NbdExportRefusal,
+  NbdExports,
+} from '../nbd/exports.ts';
 import type { NodeName } from '../store/store-api.ts';
 import type { VolumeHandle, VolumeTable, VolumeUser } from '../volume/volume-table.ts';
 import { VolumeTableError } from '../volume/volume-table-error.ts';
 import type { Volume } from '../volume/volume.ts';
 import { formatExportName, parseExportName } from './export-name.ts';
 
+/** The volumes and snapshots that connections may open. */
+export type ExportedVolumes = Pick<VolumeTable, 'list' | 'describe' | 'open'>;
+
 /** One connection's exports. */
 export class NodeExports implements NbdExports {
-  readonly #volumes: VolumeTable;
+  readonly #volumes: ExportedVolumes;
   readonly #user: VolumeUser;
   #handle: VolumeHandle | undefined;
 
-  constructor(user: VolumeUser, volumes: VolumeTable) {
+  constructor(user: VolumeUser, volumes: ExportedVolumes) {
     this.#user = user;
     this.#volumes = volumes;
   }
@@ -41,7 +49,7 @@ export class NodeExports implements NbdExports {
     return { name, description: describeNode(node), ...found };
   }
 
-  open(name: string): NbdExport | NbdExportRefusal {
+  open(name: string): NbdExport | NbdExportRefusal | NbdExportElsewhere {
     assert(this.#handle === undefined, 'an export is open already');
     const node = parseExportName(name);
     if (!node) return unknown(name);
@@ -50,6 +58,7 @@ export class NodeExports implements NbdExports {
     } catch (error) {
       if (!(error instanceof VolumeTableError)) throw error;
       if (error.kind === 'not-found') return unknown(name);
+      if (error.kind === 'elsewhere') return { elsewhere: name };
       const refused = error.kind === 'stopping' ? 'shutting-down' : 'busy';
       return { refused, message: error.message };
     }

@@ -4,7 +4,12 @@ import type { Info } from '@varve/contract/info';
 import type { NodeName } from '../store/store-api.ts';
 import type { Connections } from './connections.ts';
 import type { ExportServer } from './export-server.ts';
-import type { NbdListenAddress, NvmeListenAddress } from './messages.ts';
+import type {
+  AdoptedNbdClient,
+  AdoptedNvmeQueue,
+  NbdListenAddress,
+  NvmeListenAddress,
+} from './messages.ts';
 import type { NvmeServer } from './nvme/nvme-server.ts';
 
 /** What serves each protocol. */
@@ -17,6 +22,8 @@ export interface ReactorExportsParts {
 export class ReactorExports implements ExportServer {
   readonly #nbd: Connections;
   readonly #nvme: NvmeServer;
+  /** Where other threads listen for hosts of ours. */
+  #elsewhere: readonly NvmeListenAddress[] = [];
 
   constructor({ nbd, nvme }: ReactorExportsParts) {
     this.#nbd = nbd;
@@ -32,7 +39,7 @@ export class ReactorExports implements ExportServer {
   }
 
   get nvmeAddresses(): readonly NvmeListenAddress[] {
-    return this.#nvme.addresses;
+    return [...this.#nvme.addresses, ...this.#elsewhere];
   }
 
   listen(addresses: readonly NbdListenAddress[]): Promise<Info['exports']> {
@@ -41,6 +48,18 @@ export class ReactorExports implements ExportServer {
 
   listenForNvme(addresses: readonly NvmeListenAddress[]): Promise<Info['exports']> {
     return this.#nvme.listen(addresses);
+  }
+
+  noteNvmeAddresses(addresses: readonly NvmeListenAddress[]): undefined {
+    this.#elsewhere = addresses;
+  }
+
+  adoptNbdClient(client: AdoptedNbdClient): undefined {
+    this.#nbd.adopt(client);
+  }
+
+  adoptNvmeQueue(queue: AdoptedNvmeQueue): undefined {
+    this.#nvme.adopt(queue);
   }
 
   /** NBD clients have no host name, and so no grant that could be revoked. */

@@ -4,19 +4,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '@varve/common/assert';
 
 import { daemonVersion } from '../version.ts';
+import type { ReactorNotices } from './channel.ts';
 import { Connections } from './connections.ts';
 import { HostGrants } from './host-grants.ts';
 import { chooseIoEngine } from './io-engine.ts';
 import { markAsIoFlusher } from './memory-pressure.ts';
 import type { ReactorThreadOptions } from './messages.ts';
 import { NvmeServer } from './nvme/nvme-server.ts';
+import { VolumeSubsystems } from './nvme/volume-subsystems.ts';
 import { createBlockStoreEngine } from './pools/block-store-engine.ts';
 import { ReactorExports } from './reactor-exports.ts';
-import { runReactor } from './run-reactor.ts';
+import { type ReactorParts, runReactor } from './run-reactor.ts';
 
 assert(parentPort !== null, 'this module is the entry of a thread');
-runReactor(parentPort, ({ log }) => {
-  const { ioEngine } = workerData as ReactorThreadOptions;
+const { ioEngine, isOneOfMany } = workerData as ReactorThreadOptions;
+const createParts = ({ log }: ReactorNotices): ReactorParts => {
   markAsIoFlusher(log);
   const chosen = chooseIoEngine(ioEngine);
   return {
@@ -25,8 +27,13 @@ runReactor(parentPort, ({ log }) => {
       const access = new HostGrants(parts.pools);
       return new ReactorExports({
         nbd: new Connections({ ...parts, ioRing: chosen.ioRing }),
-        nvme: new NvmeServer({ ...parts, access, version: daemonVersion }),
+        nvme: new NvmeServer({
+          ...parts,
+          subsystems: new VolumeSubsystems({ ...parts, access }),
+          version: daemonVersion,
+        }),
       });
     },
   };
-});
+};
+runReactor(parentPort, createParts, { isOneOfMany });

@@ -11,6 +11,7 @@ import { createReactorEnvironment } from './control/reactor-environment.ts';
 import type { StoreEngine } from './pools/store-engine.ts';
 import { noticesTo, serveChannel, type ChannelPort, type ReactorNotices } from './channel.ts';
 import type { ExportServer } from './export-server.ts';
+import { tellOfNodes } from './node-records.ts';
 import { VolumeTable } from '../volume/volume-table.ts';
 
 /** What a reactor is made of. */
@@ -32,11 +33,13 @@ export interface ExportsParts {
 export function runReactor(
   port: ChannelPort,
   createParts: (notices: ReactorNotices) => ReactorParts,
+  { isOneOfMany = false }: { readonly isOneOfMany?: boolean } = {},
 ): void {
-  const notices = noticesTo(port);
-  const { engine, createExports } = createParts(notices);
-  const environment = createReactorEnvironment(notices);
+  const plain = noticesTo(port);
+  const { engine, createExports } = createParts(plain);
+  const environment = createReactorEnvironment(plain);
   const pools = new OpenPools(engine, environment);
+  const notices = isOneOfMany ? tellOfNodes(plain, pools) : plain;
   const clockMs = (): number => performance.now();
   const volumes = new VolumeTable({ nodes: pools.asNodeFinder(), clockMs });
   const exports = createExports({ pools, volumes, log: notices.log, clockMs });

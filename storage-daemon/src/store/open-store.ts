@@ -28,13 +28,10 @@ export const openStore: OpenStore = async (options, dependencies) => {
       { devices: pool, owners, environment },
     ),
   );
+  const ownHole = recovered.find(({ hole }) => hole !== undefined)?.hole;
   // No cell takes a group before all have said which are theirs.
-  await share?.whenAllRecovered();
-  const readOnlyReason = readOnlyBecause(
-    options.readOnly === true,
-    superblock.isReadOnly,
-    recovered,
-  );
+  const hole = share ? await share.whenAllRecovered(ownHole) : ownHole;
+  const readOnlyReason = readOnlyBecause(options.readOnly === true, superblock.isReadOnly, hole);
   const cells: Cell[] = [];
   try {
     for (const cell of recovered) {
@@ -78,11 +75,11 @@ async function forAllCells<T>(
 function readOnlyBecause(
   isAsked: boolean,
   isFeature: boolean,
-  cells: readonly RecoveredCell[],
+  hole: string | undefined,
 ): string | undefined {
   if (isAsked) return 'it was opened read-only';
   if (isFeature) return 'it has features that this version can only read';
-  return cells.find(({ hole }) => hole !== undefined)?.hole;
+  return hole;
 }
 
 function createDeallocator(

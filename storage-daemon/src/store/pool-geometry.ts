@@ -13,6 +13,8 @@ const smallGroupBlocks = 4096;
 /** A journal is 1/4096 of its cell, at least 4 MiB. */
 const ringShare = 4096;
 const ringBlocksDefaultMin = 1024;
+/** Least size of a cell in a pool that is made for several reactors: 128 MiB. */
+const cellBlocksMin = 2 ** 15;
 /** Least reserve of a cell. */
 const reserveBlocksMin = 64;
 
@@ -24,8 +26,7 @@ export function chooseGeometry(sizeBlocks: number, options: GeometryOptions): Po
       `Formatting a pool of ${sizeBlocks} blocks failed: at most ${poolBlocksMax} (16 TiB) are allowed`,
     );
   }
-  const cellCount =
-    options.cellCount ?? Math.min(cellsMax, Math.max(1, Math.floor(sizeBlocks / smallPoolBlocks)));
+  const cellCount = options.cellCount ?? defaultCells(sizeBlocks, options.reactorCount ?? 1);
   const cellBlocks = Math.floor(sizeBlocks / cellCount);
   const groupBlocks =
     options.allocationGroupBlocks ??
@@ -40,6 +41,13 @@ export function chooseGeometry(sizeBlocks: number, options: GeometryOptions): Po
     leafClusters: options.leafClusters ?? leafClustersMax,
     reserveBlocks: options.reserveBlocks ?? defaultReserve(sizeBlocks, cellCount),
   };
+}
+
+/** One for 64 GiB, and one for each reactor if that leaves a cell the space for its reserve and for data. */
+function defaultCells(sizeBlocks: number, reactorCount: number): number {
+  const bySize = Math.floor(sizeBlocks / smallPoolBlocks);
+  const byReactors = Math.min(reactorCount, Math.floor(sizeBlocks / cellBlocksMin));
+  return Math.min(cellsMax, Math.max(1, bySize, byReactors));
 }
 
 /** The cell's share of max(min(1 GiB, 5 %), 1 %) of the pool. */

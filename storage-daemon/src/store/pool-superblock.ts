@@ -13,6 +13,13 @@ export interface IdentifiedPool {
   readonly devices: readonly BlockDevice[];
 }
 
+/** How a pool is divided, for those who open it in parts. */
+export interface PoolShape {
+  readonly cellCount: number;
+  /** Allocation groups of all devices. */
+  readonly groupCount: number;
+}
+
 /** Reads and compares the superblocks. @throws StoreError `data-loss` or `failed-precondition` */
 export async function identifyPool(devices: readonly BlockDevice[]): Promise<IdentifiedPool> {
   const found = await Promise.all(
@@ -54,6 +61,13 @@ export async function identifyPool(devices: readonly BlockDevice[]): Promise<Ide
     });
   }
   return { superblock, devices: ordered };
+}
+
+/** Reads how a pool is divided. @throws StoreError `data-loss` or `failed-precondition` */
+export async function readPoolShape(devices: readonly BlockDevice[]): Promise<PoolShape> {
+  const { superblock } = await identifyPool(devices);
+  const groupCount = superblock.devices.reduce((sum, device) => sum + device.groupCount, 0);
+  return { cellCount: superblock.geometry.cellCount, groupCount };
 }
 
 function refuse(superblock: Superblock, reason: string): StoreError {

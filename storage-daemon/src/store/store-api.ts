@@ -12,8 +12,10 @@ import type { StoreError } from './store-error.ts';
 
 /** Sizes that are fixed when a pool is formatted. Tests shrink them so that small histories meet every boundary. */
 export interface GeometryOptions {
-  /** Independent parts of the pool; default clamp(pool size / 64 GiB, 1, 64). */
+  /** Independent parts of the pool; default clamp(pool size / 64 GiB, 1, 64), or more for `reactorCount`. */
   readonly cellCount?: number;
+  /** Reactors that are to have a cell each, as far as the pool's size allows; default 1. */
+  readonly reactorCount?: number;
   /** Blocks per allocation group; default 32768 (128 MiB), 4096 in pools under 64 GiB. */
   readonly allocationGroupBlocks?: number;
   /** Journal blocks per cell; default 1/4096 of the cell's size, at least 1024 (4 MiB). */
@@ -84,8 +86,11 @@ export interface PoolShare {
   readonly cells: readonly number[];
   /** The table of owners of a pool of so many groups: the same memory for all reactors. */
   readonly ownersOf: (groupCount: number) => GroupOwners;
-  /** Called once this reactor's cells have said which groups are theirs; resolves when those of all reactors have. */
-  readonly whenAllRecovered: () => Promise<void>;
+  /**
+   * Called once this reactor's cells have said which groups are theirs; resolves when those of all reactors have, with
+   * the reason of a cell anywhere whose journal has a hole: then nobody may change the pool. `hole` is this reactor's.
+   */
+  readonly whenAllRecovered: (hole: string | undefined) => Promise<string | undefined>;
 }
 
 /**

@@ -13,6 +13,9 @@ import { eventDescriptorFlag, registerOperation, systemCall } from './kernel-abi
 
 assert(endianness() === 'LE', 'io_uring is supported on little-endian machines only');
 
+/** `F_DUPFD_CLOEXEC` of fcntl(2). */
+const duplicateCloseOnExec = 1030;
+
 const libc = koffi.load(null);
 const setupFunction = libc.func('int64_t syscall(int64_t number, uint32_t entries, void *params)');
 // Words and not pointers: nothing is converted in the one call of the hot path.
@@ -26,6 +29,7 @@ const registerFunction = libc.func(
 const eventDescriptorFunction = libc.func('int eventfd(uint32_t value, int flags)');
 const pipeFunction = libc.func('int pipe2(int *ends, int flags)');
 const replaceFunction = libc.func('int dup3(int fd, int target, int flags)');
+const controlFunction = libc.func('int fcntl(int fd, int command, int argument)');
 const closeFunction = libc.func('int close(int fd)');
 const mmapFunction = libc.func(
   'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
@@ -94,6 +98,11 @@ export function createEventDescriptor(ringFd: number): number {
 /** Fills in the reading and the writing end. */
 export function createPipe(ends: Int32Array): number {
   return check(pipeFunction(ends, eventDescriptorFlag.closeOnExec));
+}
+
+/** Another descriptor of what `fd` is open on, to be closed by `closeDescriptor`. */
+export function duplicateDescriptor(fd: number): number {
+  return check(controlFunction(fd, duplicateCloseOnExec, 0));
 }
 
 /** Makes `target` another number of what `fd` is open on; what it was open on before is closed. */

@@ -1,8 +1,8 @@
 /**
  * Why a node cannot be opened or taken. `reserved`: a control operation has it; `in-use`: it has users;
- * `stopping`: nothing can be opened any more.
+ * `stopping`: nothing can be opened any more; `elsewhere`: another thread has it, which this one knows of.
  */
-export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use' | 'stopping';
+export type VolumeTableErrorKind = 'not-found' | 'reserved' | 'in-use' | 'stopping' | 'elsewhere';
 
 /** An expected refusal of the table of open volumes. */
 export class VolumeTableError extends Error {

@@ -28,6 +28,8 @@ export interface FabricsDependencies {
   readonly target: NvmeTarget;
   readonly queue: ControllerQueue & { readonly isOpen: boolean };
   readonly complete: (command: CommandSlot, reply: CommandReply) => void;
+  /** The subsystem of a Connect is another target's. */
+  readonly elsewhere: (command: CommandSlot, subsystemNqn: string) => void;
   /** Called before the reply to a Connect that succeeded. */
   readonly connected: (slots: number, terms: Pick<ConnectCommand, 'hasNoSqFlow'>) => void;
 }
@@ -153,7 +155,9 @@ export class FabricsCommands {
       this.#refuse(command, invalid(ConnectField.SQSIZE));
     } else if (hostNqn === undefined) this.#refuse(command, invalid(ConnectField.HOSTNQN));
     else if (subsystemNqn === undefined) this.#refuse(command, invalid(ConnectField.SUBNQN));
-    else {
+    else if (this.#dependencies.target.isElsewhere(subsystemNqn)) {
+      this.#dependencies.elsewhere(command, subsystemNqn);
+    } else {
       const host: NvmeHost = { nqn: hostNqn, id: connect.hostId };
       if (queueId === 0) this.#connectAdmin(command, connect, { host, subsystemNqn });
       else this.#connectIo(command, connect, { host, subsystemNqn });

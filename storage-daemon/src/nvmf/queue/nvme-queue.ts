@@ -92,6 +92,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
       target,
       queue: this,
       complete: (command, reply) => this.#completeReply(command, reply),
+      elsewhere: (command, subsystemNqn) => this.#handOver(command, subsystemNqn),
       connected: (entries, { hasNoSqFlow }) => this.#connected(entries, hasNoSqFlow),
     });
   }
@@ -297,6 +298,17 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     this.#slots.release(command);
     if (this.#isClosed) this.#endIfIdle();
     else this.#transfers.admitWaiting();
+  }
+
+  #handOver(command: CommandSlot, subsystemNqn: string): void {
+    const actions = this.#actions;
+    assert(
+      actions.elsewhere !== undefined,
+      'subsystems that are elsewhere have somebody to go on with',
+    );
+    this.#close(undefined, false);
+    actions.elsewhere(subsystemNqn);
+    this.#settle(command);
   }
 
   #close(reason: string | undefined, isConnected: boolean): void {

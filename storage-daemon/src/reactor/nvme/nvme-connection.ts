@@ -7,7 +7,10 @@
  */
 import { isIPv4, type Socket } from 'node:net';
 
+import { assert } from '@varve/common/assert';
+
 import {
+  nvmeBegunBytesMax,
   nvmeConnectTimeoutMs,
   nvmeDataTimeoutMs,
   nvmeInitializationTimeoutMs,
@@ -19,12 +22,26 @@ import type { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type { NvmeQueueActions, NvmeTransportAddress } from '../../nvmf/ports.ts';
 import { NvmeQueue, type NvmeWait } from '../../nvmf/queue/nvme-queue.ts';
 import type { ReactorNotices } from '../channel.ts';
+import type { AdoptedNvmeQueue } from '../messages.ts';
+import { leaveSocket } from '../sockets/socket-descriptor.ts';
 
 /** What a connection needs. */
 export interface NvmeConnectionDependencies {
   readonly socket: Socket;
   readonly target: NvmeTarget;
   readonly log: ReactorNotices['log'];
+  /** What the host has sent to whoever accepted the connection; undefined: it is new. */
+  readonly begun?: BegunQueue | undefined;
+  /** Takes queues whose subsystem is elsewhere. */
+  readonly handOver?: ((queue: LeavingNvmeQueue) => void) | undefined;
+}
+
+/** A queue between two threads, without its socket. */
+export type BegunQueue = Omit<AdoptedNvmeQueue, 'fd'>;
+
+/** A queue whose subsystem is elsewhere. */
+export interface LeavingNvmeQueue extends AdoptedNvmeQueue {
+  readonly subsystemNqn: string;
 }
 
 type Stage = NvmeWait | 'output';
@@ -48,15 +65,26 @@ export class NvmeConnection implements NvmeQueueActions {
   #outputBytes = 0;
   #isOutputBlocked = false;
   #isDisconnecting = false;
+  readonly #handOver: NvmeConnectionDependencies['handOver'];
+  /** What the host has sent, as long as its queue may go elsewhere. */
+  #received: Buffer[] | undefined;
+  #receivedBytes = 0;
+  #sentBytes = 0;
+  #leavingFor: string | undefined;
+  /** Bytes of output that the host has got from whoever accepted its connection. */
+  #unsentBytes: number;
   /** What it waits for, since when, and how far that had come then. */
   #stage: Stage = 'initialization';
   #stageStartMs: number | undefined;
   #progressMark = 0;
   #resolveEnded!: () => void;
 
-  constructor({ socket, target, log }: NvmeConnectionDependencies) {
+  constructor({ socket, target, log, begun, handOver }: NvmeConnectionDependencies) {
     this.#socket = socket;
     this.#log = log;
+    this.#handOver = handOver;
+    this.#received = handOver ? [] : undefined;
+    this.#unsentBytes = begun?.answeredBytes ?? 0;
     this.#queue = new NvmeQueue(
       { localAddress: localAddressOf(socket) },
       { target, actions: this },
@@ -69,6 +97,7 @@ export class NvmeConnection implements NvmeQueueActions {
     });
     this.closed = Promise.all([ended, socketClosed]).then(() => undefined);
     this.#listen();
+    if (begun) this.#queue.receive(Buffer.from(begun.bytes));
   }
 
   /** Ends it without a word. */
@@ -97,6 +126,12 @@ export class NvmeConnection implements NvmeQueueActions {
   }
 
   send(bytes: Buffer): void {
+    if (this.#unsentBytes > 0) {
+      this.#unsentBytes -= bytes.length;
+      assert(this.#unsentBytes >= 0, 'what was answered elsewhere is answered alike');
+      return;
+    }
+    this.#sentBytes += bytes.length;
     if (this.#output.length === 0) setImmediate(() => this.#flushOutput());
     this.#output.push(bytes);
     this.#outputBytes += bytes.length;
@@ -119,6 +154,11 @@ export class NvmeConnection implements NvmeQueueActions {
     this.#socket.setTimeout(nvmeLingerTimeoutMs, () => this.#socket.destroy());
   }
 
+  elsewhere(subsystemNqn: string): void {
+    this.#leavingFor = subsystemNqn;
+    this.#leaveWhenFlushed();
+  }
+
   ended(): void {
     this.#resolveEnded();
   }
@@ -126,6 +166,7 @@ export class NvmeConnection implements NvmeQueueActions {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (bytes: Buffer) => {
+      this.#keep(bytes);
       if (!this.#isDisconnecting) this.#queue.receive(bytes);
     });
     socket.on('end', () => socket.destroy());
@@ -150,6 +191,43 @@ export class NvmeConnection implements NvmeQueueActions {
     for (const bytes of output) this.#socket.write(bytes);
     this.#socket.uncork();
     if (this.#socket.writableNeedDrain) this.#setOutputBlocked(true);
+  }
+
+  /** A copy: the queue may do with the bytes what it wants. */
+  #keep(bytes: Buffer): void {
+    if (!this.#received) return;
+    if (this.#leavingFor === undefined && this.#queue.controller) {
+      this.#received = undefined;
+      return;
+    }
+    this.#received.push(Buffer.from(bytes));
+    this.#receivedBytes += bytes.length;
+    if (this.#receivedBytes <= nvmeBegunBytesMax) return;
+    this.#log('warn', 'NVMe host sends too much before its Connect, disconnecting', {
+      bytesMax: nvmeBegunBytesMax,
+    });
+    this.#isDisconnecting = true;
+    this.#socket.destroy();
+  }
+
+  /** The host has got what it was answered before the connection goes to another thread. */
+  #leaveWhenFlushed(): void {
+    this.#flushOutput();
+    if (this.#socket.writableLength > 0) {
+      this.#socket.write('', () => this.#leaveWhenFlushed());
+      return;
+    }
+    if (this.#socket.destroyed || this.#isDisconnecting) return;
+    this.#isDisconnecting = true;
+    const left = leaveSocket(this.#socket);
+    this.#socket.destroy();
+    if (!left) return;
+    this.#handOver?.({
+      subsystemNqn: this.#leavingFor!,
+      fd: left.fd,
+      bytes: Buffer.concat([...(this.#received ?? []), left.unread]),
+      answeredBytes: this.#sentBytes,
+    });
   }
 
   #setOutputBlocked(isBlocked: boolean): void {

@@ -10,6 +10,9 @@ import type { NvmeListenAddress } from '../messages.ts';
 /** A host of many processors opens all of its queues at once, and after an outage all hosts do. */
 const backlog = 1024;
 
+/** What sockets of NVMe/TCP hosts are made with. */
+export const nvmeSocketOptions = { highWaterMark: nvmeOutputBytesMax } as const;
+
 /** A listening socket. */
 export interface NvmeListener {
   /** Where it listens, its port included if the kernel chose that. */
@@ -27,7 +30,7 @@ export async function listenForNvme(
   { host, port }: NvmeListenAddress,
   accept: (socket: Socket) => void,
 ): Promise<NvmeListener> {
-  const server = createServer({ noDelay: true, highWaterMark: nvmeOutputBytesMax }, accept);
+  const server = createServer({ ...nvmeSocketOptions, noDelay: true }, accept);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const code = systemCode(cause) ?? String(cause);

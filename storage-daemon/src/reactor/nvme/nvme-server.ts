@@ -16,18 +16,26 @@ import type { NvmeController } from '../../nvmf/controller/nvme-controller.ts';
 import { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type { NodeName } from '../../store/store-api.ts';
 import type { ReactorNotices } from '../channel.ts';
-import type { NvmeListenAddress } from '../messages.ts';
+import type { AdoptedNvmeQueue, NvmeListenAddress } from '../messages.ts';
 import type { HostFence } from '../host-access.ts';
-import { NvmeConnection } from './nvme-connection.ts';
-import { formatNvmeUri, listenForNvme, type NvmeListener } from './nvme-listener.ts';
+import type { NvmeSubsystems } from '../../nvmf/ports.ts';
+import type { OpenPools } from '../pools/open-pools.ts';
+import { adoptSocket } from '../sockets/socket-descriptor.ts';
+import { type BegunQueue, type LeavingNvmeQueue, NvmeConnection } from './nvme-connection.ts';
 import {
-  formatSubsystemNqn,
-  VolumeSubsystems,
-  type VolumeSubsystemsDependencies,
-} from './volume-subsystems.ts';
+  formatNvmeUri,
+  listenForNvme,
+  nvmeSocketOptions,
+  type NvmeListener,
+} from './nvme-listener.ts';
+import { formatSubsystemNqn } from './volume-subsystems.ts';
 
 /** What the server needs. */
-export interface NvmeServerDependencies extends VolumeSubsystemsDependencies {
+export interface NvmeServerDependencies {
+  readonly pools: Pick<OpenPools, 'find'>;
+  readonly subsystems: NvmeSubsystems;
+  /** Takes queues whose subsystem is elsewhere. */
+  readonly handOver?: (queue: LeavingNvmeQueue) => void;
   readonly log: ReactorNotices['log'];
   /** Monotonic milliseconds. */
   readonly clockMs: () => number;
@@ -57,7 +65,7 @@ export class NvmeServer implements HostFence {
 
   constructor(dependencies: NvmeServerDependencies) {
     this.#dependencies = dependencies;
-    const subsystems = new VolumeSubsystems(dependencies);
+    const { subsystems } = dependencies;
     this.#target = new NvmeTarget({ firmwareRevision: dependencies.version }, { subsystems });
     this.#lastSweepMs = dependencies.clockMs();
     this.#sweepTimer = setInterval(
@@ -98,6 +106,14 @@ export class NvmeServer implements HostFence {
       protocol: 'nvme-tcp' as const,
       uri: formatNvmeUri(address),
     }));
+  }
+
+  /** Goes on with a queue whose connection another thread has accepted. */
+  adopt({ fd, ...begun }: AdoptedNvmeQueue): void {
+    const socket = adoptSocket(fd, nvmeSocketOptions);
+    if (!socket) return;
+    socket.setNoDelay(true);
+    this.#accept(socket, begun);
   }
 
   async fence(volumeId: string, hostNqn: string): Promise<void> {
@@ -165,8 +181,8 @@ export class NvmeServer implements HostFence {
     controller.end('the host is silent');
   }
 
-  #accept(socket: Socket): void {
-    const { log } = this.#dependencies;
+  #accept(socket: Socket, begun?: BegunQueue): void {
+    const { log, handOver } = this.#dependencies;
     if (this.#connections.size >= nvmeConnectionsMax || this.#closed) {
       if (!this.#isFull) log('warn', 'NVMe connections refused', { nvmeConnectionsMax });
       this.#isFull = true;
@@ -175,7 +191,13 @@ export class NvmeServer implements HostFence {
     }
     // Of a host that is gone without a word and has no keep-alive timeout, only TCP can tell.
     socket.setKeepAlive(true, nvmeTcpKeepAliveMs);
-    const connection = new NvmeConnection({ socket, target: this.#target, log });
+    const connection = new NvmeConnection({
+      socket,
+      target: this.#target,
+      log,
+      begun,
+      handOver,
+    });
     this.#connections.add(connection);
     void this.#forgetWhenClosed(connection);
   }

@@ -1,11 +1,12 @@
 /** The engine of production: the block store on io_uring, or on Node's fs where that is not permitted. */
-import { openFileDevice } from '../../device/file-device.ts';
-import { openUringDevice } from '../../device/uring-device.ts';
+import { openFileDevice, shareFileDevice } from '../../device/file-device.ts';
+import { openUringDevice, shareUringDevice, type UringDevice } from '../../device/uring-device.ts';
 import { formatStore } from '../../store/format-store.ts';
 import { openStore } from '../../store/open-store.ts';
+import { readPoolShape } from '../../store/pool-superblock.ts';
 import type { ReactorNotices } from '../channel.ts';
 import type { IoEngine } from '../io-engine.ts';
-import type { PoolBlockDevice, StoreEngine } from './store-engine.ts';
+import type { StoreEngine } from './store-engine.ts';
 
 /** The block store on Node's fs: what every machine has. */
 export const blockStoreEngine: StoreEngine = {
@@ -13,8 +14,10 @@ export const blockStoreEngine: StoreEngine = {
   ioEngineReason: 'nothing else was asked for',
   ioEngineRefusal: undefined,
   openDevice: openFileDevice,
+  shareDevice: shareFileDevice,
   formatStore,
   openStore,
+  readPoolShape,
   close: () => undefined,
 };
 
@@ -25,15 +28,20 @@ export function createBlockStoreEngine(
 ): StoreEngine {
   const common = { ioEngine: name, ioEngineReason: reason, ioEngineRefusal: refusal };
   if (ioRing === undefined) return { ...blockStoreEngine, ...common };
-  const openDevice = (path: string): PoolBlockDevice => {
-    const device = openUringDevice(path, ioRing);
+  const checked = (device: UringDevice): UringDevice => {
     if (device.memoryLockFailure !== undefined) {
       log('info', 'memory for I/O may be swapped out', {
-        device: path,
+        device: device.name,
         reason: `mlock: ${device.memoryLockFailure}, it needs CAP_IPC_LOCK or a higher limit`,
       });
     }
     return device;
   };
-  return { ...blockStoreEngine, ...common, openDevice, close: () => ioRing.loop.close() };
+  return {
+    ...blockStoreEngine,
+    ...common,
+    openDevice: (path) => checked(openUringDevice(path, ioRing)),
+    shareDevice: (held) => checked(shareUringDevice(held, ioRing)),
+    close: () => ioRing.loop.close(),
+  };
 }

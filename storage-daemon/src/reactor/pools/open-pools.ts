@@ -8,7 +8,7 @@
  */
 import { ProblemError } from '@varve/contract/problem';
 
-import type { NodeKind, NodeName, NodeSummary, Store } from '../../store/store-api.ts';
+import type { NodeKind, NodeName, NodeSummary, PoolShare, Store } from '../../store/store-api.ts';
 import type { StoreEnvironment } from '../../store/store-environment.ts';
 import type { VolumeLimits } from '../../volume/io-limiter.ts';
 import type { NodeFinder, NodeSource } from '../../volume/volume-table.ts';
@@ -28,6 +28,13 @@ export interface ServingPool {
 export interface FoundNode {
   readonly store: Store;
   readonly summary: NodeSummary;
+}
+
+/** The cells of a pool that this reactor is to serve, while others serve the rest. */
+export interface PoolPart {
+  readonly share: PoolShare;
+  /** Of all cells. */
+  readonly fraction: number;
 }
 
 /** All pools of a reactor. */
@@ -54,12 +61,13 @@ export class OpenPools {
   }
 
   /**
-   * Opens a formatted pool on devices that are already held, or opens these first. Opening an open pool does
-   * nothing.
+   * Opens a formatted pool, or a part of it, on devices that are already held, or opens these first. Opening an open
+   * pool does nothing.
    */
   async open(
     identity: PoolIdentity,
     devices: readonly PoolBlockDevice[] | readonly string[],
+    part?: PoolPart,
   ): Promise<ServingPool> {
     const known = this.#serving.get(identity.pool);
     if (known) return known;
@@ -70,12 +78,14 @@ export class OpenPools {
       }
       await checkIdentity(identity, held);
       const environment = this.#environment;
-      const { mapMemoryBytes, deallocateBytesPerSecond: bytesPerSecond } = this;
+      const { mapMemoryBytes } = this;
+      const bytesPerSecond = Math.ceil(this.deallocateBytesPerSecond * (part?.fraction ?? 1));
       const options = {
         ...(mapMemoryBytes !== undefined && { mapMemoryBytes }),
         ...(bytesPerSecond > 0 && { deallocate: { bytesPerSecond } }),
       };
-      const store = await this.#engine.openStore(options, { devices: held, environment });
+      const dependencies = { devices: held, environment, share: part?.share };
+      const store = await this.#engine.openStore(options, dependencies);
       // No turn passes from here to the entry: pools that open at the same time see each other.
       this.#refuseDouble(identity.pool, store);
       const serving = { store, devices: held };
@@ -159,6 +169,16 @@ export class OpenPools {
     };
   }
 
+  /** Ends a pool without a checkpoint. It is known and closed for this reason; without one, others serve it. */
+  async drop(pool: string, reason: string | undefined): Promise<void> {
+    if (reason === undefined) this.#closed.delete(pool);
+    else this.#closed.set(pool, reason);
+    const serving = this.#serving.get(pool);
+    this.#serving.delete(pool);
+    serving?.store.destroy();
+    await Promise.all(serving?.devices.map((device) => device.close()) ?? []);
+  }
+
   /** Checkpoints and closes all pools and gives their devices back. */
   async close(): Promise<void> {
     const serving = [...this.#serving.values()];
@@ -187,7 +207,7 @@ export class OpenPools {
 }
 
 /** Refuses another pool's devices before anything is written to them: opening writes. */
-async function checkIdentity(
+export async function checkIdentity(
   { pool, poolUuid }: PoolIdentity,
   devices: readonly PoolBlockDevice[],
 ): Promise<void> {

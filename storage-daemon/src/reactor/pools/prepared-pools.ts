@@ -70,14 +70,18 @@ export class PreparedPools {
   }
 
   /** Formats; the devices stay held for `take`. */
-  async format(identity: PoolIdentity): Promise<void> {
+  async format(identity: PoolIdentity & { readonly reactorCount?: number }): Promise<void> {
     const prepared = this.#prepared.get(identity.pool);
     assert(prepared !== undefined, `pool ${identity.pool} is formatted without preparation`);
     const { devices } = prepared;
     try {
       for (const device of devices) await wipeDevice(device);
       await this.#engine.formatStore(
-        { poolName: identity.pool, poolUuid: parseUuid(identity.poolUuid), geometry: {} },
+        {
+          poolName: identity.pool,
+          poolUuid: parseUuid(identity.poolUuid),
+          geometry: { reactorCount: identity.reactorCount ?? 1 },
+        },
         { devices, environment: this.#environment },
       );
     } catch (error) {

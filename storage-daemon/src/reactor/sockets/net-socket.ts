@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 
 import { nbdLingerTimeoutMs } from '../../limits.ts';
 import type { OutputBatch } from '../../nbd/output-batch.ts';
+import { leaveSocket } from './socket-descriptor.ts';
 import type { SocketOwner, StreamSocket } from './stream-socket.ts';
 
 /** A socket of `node:net`. */
@@ -58,6 +59,13 @@ export class NetSocket implements StreamSocket {
     this.#socket.end();
     this.#socket.resume();
     this.#socket.setTimeout(nbdLingerTimeoutMs, () => this.#socket.destroy());
+  }
+
+  detach(): { readonly fd: number; readonly unread: Buffer } | undefined {
+    this.#isEnding = true;
+    const left = leaveSocket(this.#socket);
+    this.#socket.destroy();
+    return left;
   }
 
   destroy(): void {

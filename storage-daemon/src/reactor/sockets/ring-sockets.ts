@@ -7,6 +7,8 @@
  */
 import type { Socket } from 'node:net';
 
+import { assert } from '@varve/common/assert';
+
 import { nbdLingerTimeoutMs } from '../../limits.ts';
 import type { OutputBatch } from '../../nbd/output-batch.ts';
 import type { IoRing } from '../../uring/io-ring.ts';
@@ -16,6 +18,7 @@ import type { OperationType } from '../../uring/ring.ts';
 import { RingSocket } from '../../uring/ring-socket.ts';
 import { cancelOperation, shutDownSocket } from '../../uring/ring-waits.ts';
 import { errorName } from '../../uring/system-calls.ts';
+import { descriptorOf } from './socket-descriptor.ts';
 import type { SocketOwner, StreamSocket } from './stream-socket.ts';
 
 /** A receive that fills a space this large waits for all of it: the rest of a long payload. */
@@ -175,6 +178,11 @@ class RingStreamSocket implements StreamSocket {
     this.#lingerTimer = setTimeout(() => this.destroy(), nbdLingerTimeoutMs);
   }
 
+  /** Only sockets of Node's own are handed over: a ring's belong to the reactor that has their volume. */
+  detach(): undefined {
+    assert(false, 'a socket of a ring stays with its reactor');
+  }
+
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
@@ -243,11 +251,4 @@ class RingStreamSocket implements StreamSocket {
     const isIdle = !this.#isReceiving && !this.#isSending && !this.#isShuttingDown;
     if (this.#isDestroyed && isIdle) this.#socket.destroy();
   }
-}
-
-/** The descriptor of a socket that Node has accepted; undefined if this Node does not tell. */
-export function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as { _handle?: { fd?: unknown } };
-  const fd = handle?.fd;
-  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }

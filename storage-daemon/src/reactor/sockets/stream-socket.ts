@@ -36,6 +36,11 @@ export interface StreamSocket {
    * closes when it closes, or after a while.
    */
   end(): void;
+  /**
+   * Closes it here and leaves the connection as it is, for another thread: answers a descriptor that is the caller's,
+   * and what has arrived that the owner was not given. Not while a batch is sent. Undefined if it is gone meanwhile.
+   */
+  detach(): { readonly fd: number; readonly unread: Buffer } | undefined;
   /** Closes at once; `socketClosed` comes later. May be called twice. */
   destroy(): void;
 }

@@ -7,7 +7,7 @@ import { encodeAttributes } from '../../reactor/control/object-attributes.ts';
 import { createReactorEnvironment } from '../../reactor/control/reactor-environment.ts';
 import type { HostGrant } from '../../reactor/host-access.ts';
 import { NvmeServer } from '../../reactor/nvme/nvme-server.ts';
-import { formatSubsystemNqn } from '../../reactor/nvme/volume-subsystems.ts';
+import { formatSubsystemNqn, VolumeSubsystems } from '../../reactor/nvme/volume-subsystems.ts';
 import { blockStoreEngine } from '../../reactor/pools/block-store-engine.ts';
 import { OpenPools } from '../../reactor/pools/open-pools.ts';
 import type { Store } from '../../store/store-api.ts';
@@ -42,7 +42,8 @@ export class NvmeTestServer {
       grantOf: (volume: string, host: string) => this.grants.get(`${volume} ${host}`),
     };
     const { pools, volumes } = this;
-    this.server = new NvmeServer({ pools, volumes, access, log, clockMs, version: '0.0.1' });
+    const subsystems = new VolumeSubsystems({ pools, volumes, access });
+    this.server = new NvmeServer({ pools, subsystems, log, clockMs, version: '0.0.1' });
   }
 
   static async start(): Promise<NvmeTestServer> {

@@ -14,7 +14,8 @@ export async function openOnReactors(
 ): Promise<api.Store> {
   let owners: GroupOwners | undefined;
   let left = lanes.length;
-  const allRecovered = Promise.withResolvers<void>();
+  let anyHole: string | undefined;
+  const allRecovered = Promise.withResolvers<string | undefined>();
   // Nobody may wait for it: then its rejection is nobody's.
   allRecovered.promise.catch(() => {});
   const cellsOf = (reactor: number) =>
@@ -31,8 +32,9 @@ export async function openOnReactors(
           owners ??= new GroupOwners(groupCount);
           return new GroupOwners(owners.memory);
         },
-        whenAllRecovered: () => {
-          if (--left === 0) allRecovered.resolve();
+        whenAllRecovered: (hole) => {
+          anyHole ??= hole;
+          if (--left === 0) allRecovered.resolve(anyHole);
           return allRecovered.promise;
         },
       },
