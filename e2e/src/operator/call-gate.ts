@@ -10,6 +10,8 @@ export type FaultKind =
   | 'refuse'
   /** The connection breaks before it has an effect. */
   | 'drop'
+  /** It is answered as if somebody else were changing the same object, and has no effect. */
+  | 'conflict'
   /** It takes effect, and the connection breaks before the answer. */
   | 'lose-answer';
 

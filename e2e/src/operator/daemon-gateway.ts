@@ -19,7 +19,8 @@ export class DaemonGateway {
     this.#server = createServer((incoming, response) => {
       const verdict = gate.judge(incoming.method ?? '', incoming.url ?? '');
       if (verdict === 'drop') incoming.destroy();
-      else if (verdict === 'refuse') refuse(response);
+      else if (verdict === 'refuse') refuse(response, 'unavailable');
+      else if (verdict === 'conflict') refuse(response, 'aborted');
       else forward({ socketPath, incoming, response, isAnswerLost: verdict === 'lose-answer' });
     });
   }
@@ -43,8 +44,8 @@ export class DaemonGateway {
   }
 }
 
-function refuse(response: ServerResponse): void {
-  const details = toProblemDetails(new ProblemError('unavailable', 'the test refuses this call'));
+function refuse(response: ServerResponse, kind: 'unavailable' | 'aborted'): void {
+  const details = toProblemDetails(new ProblemError(kind, 'the test refuses this call'));
   response.writeHead(details.status, { 'content-type': 'application/problem+json' });
   response.end(JSON.stringify(details));
 }

@@ -23,14 +23,14 @@ export async function createAll(site: OperatorSite): Promise<void> {
   );
 }
 
-/** Waits until all is there, and nothing holds anything any more. */
-export async function untilAllIsThere(site: OperatorSite): Promise<void> {
+/** Waits until all claims and a snapshot are there, and nothing holds anything any more. */
+export async function untilAllIsThere(site: OperatorSite, claimCount = 3): Promise<void> {
   await site.until('all claims are bound, the snapshot is ready, and all holds are off', () => {
     const claims = site.list(persistentVolumeClaims);
     const snapshots = site.list(volumeSnapshots);
     const contents = site.list(volumeSnapshotContents);
     return (
-      claims.length === 3 &&
+      claims.length === claimCount &&
       claims.every(
         ({ metadata, status }) =>
           status?.phase === 'Bound' &&

@@ -278,6 +278,7 @@ const watched = [
 
 function toInterception(verdict: Verdict): Interception | undefined {
   if (verdict === undefined) return undefined;
+  if (verdict === 'conflict') return refuseWith(409, 'Conflict', 'the test was faster');
   if (verdict === 'refuse') return refuseWith(500, 'InternalError', 'the test refuses this call');
   return { kind: verdict };
 }
