@@ -14,6 +14,7 @@ import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { createObjectControllers, createPollingControllers } from './controller-modules.ts';
+import { DaemonMetrics } from './daemons/daemon-metrics.ts';
 import { DaemonRegistry } from './daemons/daemon-registry.ts';
 import { installDefinitions } from './definitions/install-definitions.ts';
 import { HealthServer } from './health-server.ts';
@@ -114,6 +115,7 @@ class RunningOperator implements Operator {
       listers: this.#cache,
       clock,
       log,
+      metrics: new DaemonMetrics(this.#registry),
     });
   }
 

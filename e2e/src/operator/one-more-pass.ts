@@ -6,6 +6,7 @@ import { systemClock } from '@varve/common/clock';
 import { silentLogger } from '@varve/common/logger';
 import type { ControllerContext } from '@varve/operator/controller-context';
 import { createObjectControllers } from '@varve/operator/controller-modules';
+import { DaemonMetrics } from '@varve/operator/daemons/daemon-metrics';
 import { DaemonRegistry } from '@varve/operator/daemons/daemon-registry';
 import { ObjectCache } from '@varve/operator/kube/cache/object-cache';
 import { ApiConnection, apiConnectionDefaults } from '@varve/operator/kube/http/api-connection';
@@ -40,7 +41,13 @@ export async function oneMorePass(site: OperatorSite): Promise<PassReport> {
     { connection, clock, metrics },
   );
   const cache = new ObjectCache({ client, clock, log, metrics });
-  const daemons = new DaemonRegistry({ client, listers: cache, clock, log });
+  const daemons = new DaemonRegistry({
+    client,
+    listers: cache,
+    clock,
+    log,
+    metrics: new DaemonMetrics(new Registry()),
+  });
   const told: string[] = [];
   const tell = (_object: unknown, reason: string, message: string): void => {
     told.push(`event ${reason}: ${message}`);

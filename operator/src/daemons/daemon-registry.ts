@@ -5,7 +5,7 @@
  */
 import type { Clock } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
-import { DaemonClient } from '@varve/contract/client/daemon-client';
+import type { DaemonClient } from '@varve/contract/client/daemon-client';
 import { ProblemError } from '@varve/contract/problem';
 import { isNotFound } from '../kube/api-errors.ts';
 import type { Secret } from '../kube/core-kinds.ts';
@@ -13,12 +13,24 @@ import type { KubeClient } from '../kube/kube-client.ts';
 import type { Listers } from '../kube/lister.ts';
 import { secrets, storageDaemons } from '../kube/resource.ts';
 import type { StorageDaemon } from '../kube/storage-daemon-kind.ts';
+import { CallLimiter, callLimiterDefaults } from './call-limiter.ts';
+import type { DaemonMetrics } from './daemon-metrics.ts';
 import type { Daemons } from './daemons.ts';
+import { ObservedDaemonClient } from './observed-daemon-client.ts';
 
 /** A rotated token is used after this at the latest. */
 const secretAgeMsMax = 60_000;
 /** Reason of the Ready condition that keeps every caller away from a daemon; see `clientOf`. */
 export const identityChangedReason = 'IdentityChanged';
+
+/** Reason of the Ready condition of a daemon that nobody needs to call until it answers again. */
+export const unreachableReason = 'Unreachable';
+
+/**
+ * For one call, all its sends included. A daemon answers within milliseconds, or hangs; what it did meanwhile is found
+ * by the same call again.
+ */
+const callTimeoutMs = 10_000;
 
 /** Field of the problem when the Secret cannot be read: not the daemon refused, it was never asked. */
 export const credentialsField = 'spec.credentials.secretRef';
@@ -29,6 +41,7 @@ export interface DaemonRegistryDependencies {
   readonly listers: Listers;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: DaemonMetrics;
 }
 
 interface Entry {
@@ -64,6 +77,12 @@ export class DaemonRegistry implements Daemons {
     // Another daemon than the one that has the volumes would answer that they do not exist.
     const ready = daemon.status?.conditions?.find(({ type }) => type === 'Ready');
     if (ready?.reason === identityChangedReason) throw unavailable(daemonName, ready.message);
+    // Its own controller keeps asking, and wakes whoever waits. Calls that run into their time limits one after the
+    // other would only keep workers from the objects of other daemons.
+    const isDown = ready?.status === 'False' && ready.reason === unreachableReason;
+    if (isDown && ready.observedGeneration === daemon.metadata.generation) {
+      throw unavailable(daemonName, 'it does not answer; see its StorageDaemon object');
+    }
     return this.probeClientOf(daemon);
   }
 
@@ -118,12 +137,22 @@ export class DaemonRegistry implements Daemons {
       this.#entries.set(name, { ...held, checkedAtMs });
       return held.client;
     }
-    const client = new DaemonClient({
-      endpoint: daemon.spec.endpoint,
-      token: credentials.token,
-      certificateAuthority: credentials.certificateAuthority,
-      userAgent: 'varve-operator',
-    });
+    const { clock, metrics } = this.#dependencies;
+    const client = new ObservedDaemonClient(
+      {
+        endpoint: daemon.spec.endpoint,
+        token: credentials.token,
+        certificateAuthority: credentials.certificateAuthority,
+        timeoutMs: callTimeoutMs,
+        userAgent: 'varve-operator',
+      },
+      {
+        daemon: name,
+        limiter: new CallLimiter({ daemon: name, ...callLimiterDefaults }, { clock }),
+        metrics,
+        clock,
+      },
+    );
     this.#entries.set(name, { origin, secretVersion, checkedAtMs, client });
     this.#retire(held);
     return client;

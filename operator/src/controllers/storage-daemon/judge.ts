@@ -3,7 +3,11 @@ import { formatBytes } from '@varve/common/byte-units';
 import type { StorageDaemonPool } from '@varve/contract/kubernetes/storage-daemon';
 import type { Pool } from '@varve/contract/pool';
 import type { ProblemError, ProblemKind } from '@varve/contract/problem';
-import { credentialsField, identityChangedReason } from '../../daemons/daemon-registry.ts';
+import {
+  credentialsField,
+  identityChangedReason,
+  unreachableReason,
+} from '../../daemons/daemon-registry.ts';
 import type { ConditionState } from '../../kube/status-patch.ts';
 import type { World } from './world.ts';
 
@@ -20,8 +24,8 @@ const reasonOfFailure: Partial<Readonly<Record<ProblemKind, string>>> = {
   unauthenticated: 'CredentialsRefused',
   'permission-denied': 'CredentialsRefused',
   'invalid-argument': 'InvalidEndpoint',
-  unavailable: 'Unreachable',
-  'deadline-exceeded': 'Unreachable',
+  unavailable: unreachableReason,
+  'deadline-exceeded': unreachableReason,
 };
 
 /** The conditions of a daemon; `pools` are the figures that the status is going to show. */
@@ -121,7 +125,7 @@ export function describeClosedPool(pool: Pool): string {
 
 function reasonOf(failure: ProblemError): string {
   if (failure.field === credentialsField) return 'CredentialsMissing';
-  return reasonOfFailure[failure.kind] ?? 'Unreachable';
+  return reasonOfFailure[failure.kind] ?? unreachableReason;
 }
 
 function notReady(reason: string, message: string): Verdict {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@varve/common/clock';
+import { DaemonMetrics } from '../../daemons/daemon-metrics.ts';
 import { DaemonRegistry } from '../../daemons/daemon-registry.ts';
+import { Registry } from 'prom-client';
 import { secrets, storageDaemons } from '../../kube/resource.ts';
 import type { StorageDaemon } from '../../kube/storage-daemon-kind.ts';
 import { ControllerHarness } from '../../testing/controller-harness.ts';
@@ -40,7 +42,11 @@ beforeEach(async () => {
     cluster,
     clock: systemClock,
     createModules: (context) => {
-      registry = new DaemonRegistry({ ...context, client: cluster });
+      registry = new DaemonRegistry({
+        ...context,
+        client: cluster,
+        metrics: new DaemonMetrics(new Registry()),
+      });
       return [createStorageDaemonController(context, registry)];
     },
   });
