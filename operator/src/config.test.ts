@@ -26,6 +26,7 @@ describe('readConfig()', () => {
       driverName: 'csi.varve.dev',
       listen: '127.0.0.1:0',
       leaderElection: 'auto',
+      snapshotController: 'auto',
       workers: 64,
       apiRate: 1000,
       apiBurst: 2000,

@@ -24,6 +24,7 @@ const configSchema = z.strictObject({
     .default('127.0.0.1:0'),
   leaderElection: z.enum(['auto', 'on', 'off']).default('auto'),
   leaderElectionNamespace: z.string().min(1).optional(),
+  snapshotController: z.enum(['auto', 'always', 'never']).default('auto'),
   workers: z.coerce.number<number>().int().min(1).max(1000).default(64),
   apiRate: z.coerce.number<number>().positive().max(100_000).default(1000),
   apiBurst: z.coerce.number<number>().int().positive().max(100_000).default(2000),
@@ -43,6 +44,10 @@ const descriptions: Readonly<Record<Key, readonly [placeholder: string, text: st
   listen: ['host:port', 'where /metrics, /healthz and /readyz are; port 0 lets the kernel choose'],
   leaderElection: ['mode', 'auto (in a pod only), on or off'],
   leaderElectionNamespace: ['name', 'namespace of the Lease; default: the pod’s own'],
+  snapshotController: [
+    'mode',
+    'auto (unless another snapshot-controller serves the cluster), always or never',
+  ],
   workers: ['count', 'keys that each controller works on at once'],
   apiRate: ['per-second', 'requests per second to the API server in the long run'],
   apiBurst: ['count', 'requests to the API server at once before --api-rate counts'],

@@ -1,5 +1,6 @@
 import type { Clock } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
+import type { SnapshotRoleView } from './coexistence/snapshot-role.ts';
 import type { Daemons } from './daemons/daemons.ts';
 import type { EventRecorder } from './kube/event-recorder.ts';
 import type { KubeClient } from './kube/kube-client.ts';
@@ -16,6 +17,8 @@ export interface ControllerContext {
   readonly listers: Listers;
   readonly daemons: Daemons;
   readonly events: EventRecorder;
+  /** Whose the cluster-wide role of the snapshot controller is. The role for our own driver is always ours. */
+  readonly snapshotRole: SnapshotRoleView;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -14,6 +14,8 @@ import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { createObjectControllers, createPollingControllers } from './controller-modules.ts';
+import { RoleKeeper, roleKeeperDefaults } from './coexistence/role-keeper.ts';
+import { SnapshotRole } from './coexistence/snapshot-role.ts';
 import { DaemonMetrics } from './daemons/daemon-metrics.ts';
 import { DaemonRegistry } from './daemons/daemon-registry.ts';
 import { installDefinitions } from './definitions/install-definitions.ts';
@@ -36,6 +38,17 @@ export interface OperatorOptions {
   readonly kubeConfig: KubeConfig;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** How long finding out who is the snapshot controller takes; for tests. */
+  readonly roleTimes?: RoleTimes;
+}
+
+/** See `RoleKeeperOptions`. */
+export interface RoleTimes {
+  readonly canary?: { readonly waitMs: number; readonly pollMs: number };
+  readonly canaryCount?: number;
+  readonly quietMs?: number;
+  readonly retryMs?: number;
+  readonly recheckMs?: number;
 }
 
 /** Why an operator ended. */
@@ -81,16 +94,21 @@ class RunningOperator implements Operator {
   readonly #events: ApiEventRecorder;
   readonly #daemons: DaemonRegistry;
   readonly #metrics: KubeMetrics;
+  readonly #snapshotRole: SnapshotRole;
+  readonly #roleTimes: RoleTimes | undefined;
   readonly #registry = new Registry();
   readonly #stop = new AbortController();
   readonly #working = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<StopReason>();
   #controllers: readonly Controller[] = [];
+  #keeping: Promise<void> = Promise.resolve();
   #health: HealthServer | undefined;
   #notReadyReason: (() => string) | undefined = () => 'starting';
 
-  constructor({ config, kubeConfig, log, clock = systemClock }: OperatorOptions) {
+  constructor({ config, kubeConfig, log, clock = systemClock, roleTimes }: OperatorOptions) {
     this.#config = config;
+    this.#roleTimes = roleTimes;
+    this.#snapshotRole = new SnapshotRole({ clock, log });
     this.#log = log;
     this.#clock = clock;
     this.#metrics = new KubeMetrics(this.#registry);
@@ -188,8 +206,8 @@ class RunningOperator implements Operator {
   async #work(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     this.#notReadyReason = () => 'installing definitions';
-    await this.#install(signal);
-    if (signal.aborted) return;
+    const installed = await this.#install(signal);
+    if (installed === undefined) return;
     const modules = this.#createModules();
     for (const module of modules) {
       for (const watch of module.watches) this.#cache.register(watch.resource);
@@ -213,6 +231,9 @@ class RunningOperator implements Operator {
     this.#cache.start();
     await Promise.race([this.#cache.synced(), aborted(signal)]);
     if (signal.aborted) return;
+    const keeper = this.#createRoleKeeper(installed.hasOwnSnapshotDefinitions);
+    keeper.start();
+    this.#keeping = keeper.run(signal);
     for (const controller of this.#controllers) controller.start();
     this.#notReadyReason = undefined;
     this.#log.info({ controllers: modules.map(({ name }) => name) }, 'working');
@@ -220,12 +241,40 @@ class RunningOperator implements Operator {
     await aborted(signal);
   }
 
-  async #install(signal: AbortSignal): Promise<void> {
+  #createRoleKeeper(hasOwnDefinitions: boolean): RoleKeeper {
+    const config = this.#config;
+    const role = this.#snapshotRole;
+    role.onChange((state) => {
+      if (state === 'ours') for (const controller of this.#controllers) controller.resync();
+    });
+    const namespace = config.leaderElectionNamespace ?? readPodNamespace() ?? 'default';
+    return new RoleKeeper(
+      {
+        ...roleKeeperDefaults,
+        ...this.#roleTimes,
+        mode: config.snapshotController,
+        hasOwnDefinitions,
+        canary: { namespace, ...roleKeeperDefaults.canary, ...this.#roleTimes?.canary },
+      },
+      {
+        role,
+        client: this.#bareClient,
+        stores: this.#cache,
+        clock: this.#clock,
+        log: this.#log,
+        metrics: this.#metrics,
+      },
+    );
+  }
+
+  async #install(
+    signal: AbortSignal,
+  ): Promise<{ readonly hasOwnSnapshotDefinitions: boolean } | undefined> {
     const dependencies = { client: this.#bareClient, clock: this.#clock, log: this.#log };
     for (let failureCount = 1; !signal.aborted; failureCount++) {
       try {
-        await installDefinitions(dependencies, signal);
-        return;
+        const installed = await installDefinitions(dependencies, signal);
+        return signal.aborted ? undefined : installed;
       } catch (error) {
         const { message } = error as Error;
         this.#notReadyReason = () => message;
@@ -233,6 +282,7 @@ class RunningOperator implements Operator {
         await waitFor(this.#clock, backoffMs(startBackoff, failureCount), signal);
       }
     }
+    return undefined;
   }
 
   #createModules(): readonly ControllerModule[] {
@@ -242,6 +292,7 @@ class RunningOperator implements Operator {
       listers: this.#cache,
       daemons: this.#daemons,
       events: this.#events,
+      snapshotRole: this.#snapshotRole,
       clock: this.#clock,
       log: this.#log,
     };
@@ -254,6 +305,7 @@ class RunningOperator implements Operator {
   async #end(): Promise<void> {
     this.#notReadyReason = () => 'stopping';
     await Promise.all(this.#controllers.map(async (controller) => controller.stop()));
+    await this.#keeping;
     await Promise.race([this.#events.flush(), waitFor(this.#clock, eventFlushMsMax)]);
     this.#events.destroy();
     await this.#cache.stop();

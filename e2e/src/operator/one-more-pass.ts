@@ -4,6 +4,7 @@
  */
 import { systemClock } from '@varve/common/clock';
 import { silentLogger } from '@varve/common/logger';
+import { uncontestedRole } from '@varve/operator/coexistence/snapshot-role';
 import type { ControllerContext } from '@varve/operator/controller-context';
 import { createObjectControllers } from '@varve/operator/controller-modules';
 import { DaemonMetrics } from '@varve/operator/daemons/daemon-metrics';
@@ -58,6 +59,7 @@ export async function oneMorePass(site: OperatorSite): Promise<PassReport> {
     listers: cache,
     daemons,
     events: { normal: tell, warning: tell },
+    snapshotRole: uncontestedRole,
     clock,
     log,
   };

@@ -30,6 +30,14 @@ import { DaemonGateway } from './daemon-gateway.ts';
 
 /** Everything here takes milliseconds. Less than a test may take, so that the failure can tell what is there. */
 const patienceMs = 45_000;
+/** Upstream's times are minutes; here everybody answers within milliseconds. */
+const roleTimesOfTests = {
+  canary: { waitMs: 1000, pollMs: 50 },
+  canaryCount: 2,
+  quietMs: 1000,
+  retryMs: 100,
+  recheckMs: 1000,
+} as const;
 const operatorUserAgent = /^varve-operator/;
 /** The name of the StorageDaemon object. */
 export const daemonName = 'node-1';
@@ -45,6 +53,7 @@ export class OperatorSite {
   readonly #gateway: DaemonGateway;
   readonly #connection: ApiConnection;
   readonly #problems: unknown[];
+  readonly #args: readonly string[];
   #operator: Operator | undefined;
 
   private constructor(parts: {
@@ -53,7 +62,9 @@ export class OperatorSite {
     readonly gate: CallGate;
     readonly gateway: DaemonGateway;
     readonly problems: unknown[];
+    readonly args: readonly string[];
   }) {
+    this.#args = parts.args;
     this.gate = parts.gate;
     this.#server = parts.server;
     this.#daemon = parts.daemon;
@@ -81,7 +92,10 @@ export class OperatorSite {
    * Starts everything, the operator included, with a daemon that is ready and classes for it. `definitions` are in the
    * cluster before the operator is.
    */
-  static async start(definitions: readonly object[] = []): Promise<OperatorSite> {
+  static async start(
+    definitions: readonly object[] = [],
+    args: readonly string[] = [],
+  ): Promise<OperatorSite> {
     const gate = new CallGate();
     const problems: unknown[] = [];
     const server = await startApiServer({
@@ -93,7 +107,7 @@ export class OperatorSite {
     await daemon.createPool('pool');
     const socketPath = (daemon.daemon.endpoints[0] ?? '').replace('unix://', '');
     const gateway = await DaemonGateway.start(socketPath, gate);
-    const site = new OperatorSite({ server, daemon, gate, gateway, problems });
+    const site = new OperatorSite({ server, daemon, gate, gateway, problems, args });
     await site.create(...definitions);
     await site.startOperator();
     await site.#createBasics();
@@ -108,9 +122,10 @@ export class OperatorSite {
   /** Starts an operator as a new process would start: it knows nothing. */
   async startOperator(): Promise<void> {
     this.#operator = await startOperator({
-      config: readConfig({ args: [], environment: {} }),
+      config: readConfig({ args: this.#args, environment: {} }),
       kubeConfig: this.kubeConfig,
       log: silentLogger(),
+      roleTimes: roleTimesOfTests,
     });
     await this.#operator.working;
   }

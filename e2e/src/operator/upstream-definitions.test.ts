@@ -1,32 +1,20 @@
 /** On definitions of the snapshot API that have no conditions, as upstream's, all works. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import {
-  managedByLabel,
-  type CustomResourceManifest,
-} from '@varve/contract/kubernetes/custom-resource';
-import { snapshotManifests } from '@varve/contract/kubernetes/resource-catalogue';
 import { volumeSnapshots } from '@varve/operator/kube/resource';
 import { createAll, deleteAll, untilAllIsThere, untilNothingIsLeft } from './life-cycle.ts';
 import { oneMorePass } from './one-more-pass.ts';
 import { OperatorSite } from './operator-site.ts';
+import { upstreamDefinitions } from './upstream-manifests.ts';
 
 let site: OperatorSite;
 
 beforeAll(async () => {
-  site = await OperatorSite.start(snapshotManifests().map(asUpstream));
+  site = await OperatorSite.start(upstreamDefinitions());
 });
 
 afterAll(async () => {
   await site.end();
 });
-
-/** The definition without what we add, and without our label: not ours to change. */
-function asUpstream(manifest: CustomResourceManifest): object {
-  const text = JSON.stringify(manifest, (key, value: unknown) =>
-    key === 'conditions' || key === managedByLabel.key ? undefined : value,
-  );
-  return JSON.parse(text) as object;
-}
 
 test('the operator works on definitions without conditions', async () => {
   await createAll(site);

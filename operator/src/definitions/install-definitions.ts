@@ -29,12 +29,13 @@ type Held = ReadonlyMap<string, CustomResourceDefinition>;
 
 /**
  * Makes sure that all definitions that the operator needs are there and served; waits for them as long as it
- * takes, until `signal` is aborted. Rejects with an ApiError when the API server does not let us look.
+ * takes, until `signal` is aborted. Tells whether those of snapshots are ours. Rejects with an ApiError when the API
+ * server does not let us look.
  */
 export async function installDefinitions(
   dependencies: DefinitionDependencies,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<{ readonly hasOwnSnapshotDefinitions: boolean }> {
   const own = ownManifests();
   const snapshot = snapshotManifests();
   const held = await readHeld([...own, ...snapshot], dependencies.client);
@@ -57,6 +58,7 @@ export async function installDefinitions(
   for (const { metadata } of [...own, ...snapshot]) {
     await waitUntilServed(metadata.name, dependencies, signal);
   }
+  return { hasOwnSnapshotDefinitions: !hasForeign };
 }
 
 async function readHeld(

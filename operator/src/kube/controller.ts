@@ -11,7 +11,7 @@ import type { KubernetesObject } from './kubernetes-object.ts';
 import type { Listers } from './lister.ts';
 import type { ObjectStore } from './cache/object-store.ts';
 import type { ControllerModule } from './reconciler.ts';
-import type { ReconcileResult } from './reconcile-result.ts';
+import { done, type ReconcileResult } from './reconcile-result.ts';
 import type { Resource } from './resource.ts';
 import { Workqueue, workqueueDefaults } from './workqueue.ts';
 
@@ -88,6 +88,17 @@ export class Controller {
     this.#queue.add(key);
   }
 
+  /** Looks at all keys now. */
+  resync(): void {
+    const { stores, listers } = this.#dependencies;
+    for (const watch of this.#module.watches) {
+      for (const object of stores.storeOf(watch.resource).list()) {
+        const change = { type: 'modified', object, previous: object } as const;
+        for (const key of watch.keysOf(change, listers)) this.#queue.add(key);
+      }
+    }
+  }
+
   /** Aborts passes under way and resolves when they have ended. May be called twice. */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -140,6 +151,11 @@ export class Controller {
 
   #retry(key: string, error: unknown): void {
     const kind = apiErrorKind(error);
+    // Told where the role was lost; whoever has it now does the rest.
+    if ((error as { kind?: unknown }).kind === 'role-lost') {
+      this.#accept(key, done());
+      return;
+    }
     const isRace = kind === 'conflict' || kind === 'not-found' || kind === 'already-exists';
     this.#dependencies.metrics.reconciled(this.#module.name, isRace ? 'conflict' : 'error');
     const delayMs = this.#queue.addRateLimited(key, retryAfterMsOf(error));
@@ -150,16 +166,11 @@ export class Controller {
   }
 
   #scheduleResync(): void {
-    const { clock, stores, listers, random } = this.#dependencies;
+    const { clock, random } = this.#dependencies;
     // Spread, so that several controllers do not walk their stores at one instant.
     const delayMs = this.#options.resyncIntervalMs * (0.8 + 0.4 * (random ?? Math.random)());
     this.#resyncTimer = clock.setTimer(() => {
-      for (const watch of this.#module.watches) {
-        for (const object of stores.storeOf(watch.resource).list()) {
-          const change = { type: 'modified', object, previous: object } as const;
-          for (const key of watch.keysOf(change, listers)) this.#queue.add(key);
-        }
-      }
+      this.resync();
       this.#scheduleResync();
     }, delayMs);
   }

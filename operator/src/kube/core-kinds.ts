@@ -90,6 +90,12 @@ export interface VolumeAttachment extends KubernetesObject {
   };
 }
 
+/** core/v1 Pod, as far as the operator looks into it. */
+export interface Pod extends KubernetesObject {
+  readonly spec: { readonly containers: readonly { readonly image?: string }[] };
+  readonly status?: { readonly phase?: string };
+}
+
 /** core/v1 Secret; the values are base64. Never logged, never returned. */
 export interface Secret extends KubernetesObject {
   readonly type?: string;

@@ -4,6 +4,7 @@ import type {
   Lease,
   PersistentVolume,
   PersistentVolumeClaim,
+  Pod,
   Secret,
   StorageClass,
   VolumeAttachment,
@@ -92,6 +93,9 @@ export const persistentVolumes = describe<PersistentVolume>(
   'persistentvolumes',
   { ...core, isNamespaced: false },
 );
+
+/** core/v1 pods. */
+export const pods = describe<Pod>('Pod', 'pods', { ...core, isNamespaced: true });
 
 /** core/v1 secrets. */
 export const secrets = describe<Secret>('Secret', 'secrets', { ...core, isNamespaced: true });

@@ -4,6 +4,7 @@ import { silentLogger } from '@varve/common/logger';
 import { ManualClock } from '@varve/common/testing/manual-clock';
 import { ProblemError } from '@varve/contract/problem';
 import { Registry } from 'prom-client';
+import { uncontestedRole } from '../coexistence/snapshot-role.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { Daemons } from '../daemons/daemons.ts';
 import { ObjectCache } from '../kube/cache/object-cache.ts';
@@ -59,6 +60,7 @@ export class ControllerHarness {
       listers: this.#cache,
       daemons: options.daemons ?? noDaemons,
       events: this.#recorder(),
+      snapshotRole: uncontestedRole,
       clock: this.clock,
       log,
     };

@@ -25,7 +25,10 @@ function copyOf(phase: 'Pending' | 'Bound', held: readonly string[]): Persistent
 
 function decideFor(changes: Partial<ClaimWorld>): Decision {
   const claim = claimWith([claimAsSource, claimCloning]);
-  return decideClaim({ claim, isOurs: true, snapshots: [], clones: [], ...changes }, context);
+  return decideClaim(
+    { claim, isOurs: true, isSnapshotController: true, snapshots: [], clones: [], ...changes },
+    context,
+  );
 }
 
 const remove = (...list: string[]): Decision => ({ kind: 'remove-finalizers', finalizers: list });

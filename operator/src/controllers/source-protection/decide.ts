@@ -26,6 +26,8 @@ export interface ClaimWorld {
   readonly claim: PersistentVolumeClaim | undefined;
   /** Whether its volume is, or is to be, of our driver. */
   readonly isOurs: boolean;
+  /** Whether we are the snapshot controller: `pvc-as-source-protection` is taken away by nobody else then. */
+  readonly isSnapshotController: boolean;
   readonly snapshots: readonly RequestedSnapshot[];
   /** Claims that name it as their source. */
   readonly clones: readonly PersistentVolumeClaim[];
@@ -62,7 +64,7 @@ export function decideClaim(world: ClaimWorld, context: DecisionContext): Decisi
     .filter(isBeingMade)
     .map(({ metadata }) => `PVC ${metadata.name} is being cloned from it`);
   const idle = [
-    ...(taken.length === 0 ? [finalizers.claimAsSource] : []),
+    ...(taken.length === 0 && world.isSnapshotController ? [finalizers.claimAsSource] : []),
     ...(copied.length === 0 ? [finalizers.claimCloning] : []),
   ].filter((finalizer) => hasFinalizer(claim, finalizer));
   if (idle.length > 0) return { kind: 'remove-finalizers', finalizers: idle };

@@ -1,3 +1,4 @@
+import type { ControllerContext } from '../../controller-context.ts';
 import { objectKey } from '../../kube/kubernetes-object.ts';
 import type { PersistentVolumeClaim } from '../../kube/core-kinds.ts';
 import type { Listers } from '../../kube/lister.ts';
@@ -15,12 +16,16 @@ import { contentsByClaimant, snapshotsByClaim } from '../shared/snapshot-indexes
 import type { ClaimWorld, RequestedSnapshot, SnapshotWorld } from './decide.ts';
 
 /** Reads all that decides about the finalizers of the claim of this key. */
-export function gatherClaim(key: string, listers: Listers, driverName: string): ClaimWorld {
+export function gatherClaim(
+  key: string,
+  { listers, driverName, snapshotRole }: ControllerContext,
+): ClaimWorld {
   const claims = listers.of(persistentVolumeClaims);
   const claim = claims.get(key);
   return {
     claim,
     isOurs: claim !== undefined && isOurs(claim, listers, driverName),
+    isSnapshotController: snapshotRole.state === 'ours',
     snapshots: listers
       .of(volumeSnapshots)
       .byIndex(snapshotsByClaim, key)

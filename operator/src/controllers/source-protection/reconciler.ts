@@ -52,8 +52,8 @@ class ClaimProtectionReconciler implements Reconciler {
   }
 
   async reconcile(key: string): Promise<ReconcileResult> {
-    const { client, listers, driverName, clock } = this.#context;
-    const world = gatherClaim(key, listers, driverName);
+    const { client, driverName, clock } = this.#context;
+    const world = gatherClaim(key, this.#context);
     const decision = decideClaim(world, {
       driverName,
       nowMs: clock.nowMs(),

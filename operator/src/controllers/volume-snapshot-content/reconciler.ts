@@ -52,10 +52,11 @@ export function createVolumeSnapshotContentController(
 
 class VolumeSnapshotContentReconciler implements Reconciler {
   readonly #context: ControllerContext;
-  readonly #conditions = new ConditionSupport();
+  readonly #conditions: ConditionSupport;
 
   constructor(context: ControllerContext) {
     this.#context = context;
+    this.#conditions = new ConditionSupport(context.snapshotRole);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {

@@ -3,6 +3,7 @@
  * the checks: foreign snapshots are left alone; deletion comes before validation; finalizers before the first
  * side effect; nothing is ever deleted, and no second snapshot taken, because an object is missing.
  */
+import { canaryLabel } from '../../coexistence/canary.ts';
 import { hasFinalizer } from '../../kube/finalizer.ts';
 import type { Draft } from '../../kube/kubernetes-object.ts';
 import { isTerminating } from '../../kube/kubernetes-object.ts';
@@ -55,6 +56,7 @@ const quietWaitMs = 2000;
 export function decide(world: World, context: DecisionContext): Decision {
   const { snapshot } = world;
   if (snapshot === undefined) return nothing('the snapshot is gone');
+  if (snapshot.metadata.labels?.[canaryLabel] !== undefined) return nothing('it is a canary');
   if (isForeign(world, context.driverName)) return nothing('it belongs to another driver');
   if (isTerminating(snapshot)) return decideDeletion(snapshot, world, context);
 

@@ -7,6 +7,7 @@
  * retried by time.
  */
 import { KeyedMutex } from '@varve/common/keyed-mutex';
+import { FencedKubeClient } from '../../coexistence/fenced-kube-client.ts';
 import type { ControllerContext } from '../../controller-context.ts';
 import { apiErrorKind, isAlreadyExists, isNotFound } from '../../kube/api-errors.ts';
 import { changeFinalizers } from '../../kube/finalizer.ts';
@@ -20,6 +21,7 @@ import {
 } from '../../kube/resource.ts';
 import type { VolumeSnapshot, VolumeSnapshotContent } from '../../kube/snapshot-kinds.ts';
 import { patchStatus } from '../../kube/status-patch.ts';
+import { formatTime } from '../shared/condition-list.ts';
 import { ConditionSupport } from '../shared/condition-support.ts';
 import type { DecisionContext } from '../shared/decision-context.ts';
 import { readLive } from '../shared/live-read.ts';
@@ -56,15 +58,22 @@ export function createVolumeSnapshotController(context: ControllerContext): Cont
 
 class VolumeSnapshotReconciler implements Reconciler {
   readonly #context: ControllerContext;
-  readonly #conditions = new ConditionSupport();
+  readonly #conditions: ConditionSupport;
   /** Many snapshots of one claim start at once: one of them protects it, the others would only meet conflicts. */
   readonly #claimLock = new KeyedMutex();
 
   constructor(context: ControllerContext) {
-    this.#context = context;
+    const client = new FencedKubeClient(context.client, context.snapshotRole);
+    this.#context = { ...context, client };
+    this.#conditions = new ConditionSupport(context.snapshotRole);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const { snapshotRole } = this.#context;
+    // Another controller answers for all snapshots. When the role comes to us all keys are looked at again.
+    if (snapshotRole.state === 'foreign') return done();
+    if (snapshotRole.state === 'undecided')
+      return this.#tellUndecided(key, snapshotRole.decidedByMs);
     return takeSteps(signal, async () => {
       const world = await gather(key, this.#context);
       const decision = decide(world, this.#decisionContext());
@@ -78,6 +87,21 @@ class VolumeSnapshotReconciler implements Reconciler {
         throw error;
       }
     });
+  }
+
+  /** Tells whoever waits for a snapshot of our driver what it waits for. Not another's: that is told by the other. */
+  async #tellUndecided(key: string, decidedByMs: number | undefined): Promise<ReconcileResult> {
+    const world = await gather(key, this.#context);
+    const { snapshot, namedClass } = world;
+    const { driverName, events } = this.#context;
+    const isWaiting = snapshot?.status?.readyToUse !== true && namedClass?.driver === driverName;
+    if (snapshot !== undefined && isWaiting && decidedByMs !== undefined) {
+      const message =
+        'Whether another snapshot-controller serves this cluster is being found out, until ' +
+        `${formatTime(decidedByMs)} at the latest; the snapshot is taken then`;
+      events.normal(snapshot, 'FindingSnapshotController', message);
+    }
+    return done();
   }
 
   async #act(snapshot: VolumeSnapshot, change: Change): Promise<ReconcileResult | 'again'> {

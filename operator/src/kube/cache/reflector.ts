@@ -30,6 +30,8 @@ import { apiVersionOf, resourceName } from '../resource.ts';
 export interface ReflectorOptions<T extends KubernetesObject> {
   readonly resource: Resource<T>;
   readonly selection?: Selection;
+  /** False keeps it out of the metrics, which have one reflector a resource. */
+  readonly isObserved?: boolean;
   readonly pageSize: number;
   /** The server is asked to end watches after a time between this and twice this. */
   readonly watchSeconds: number;
@@ -93,7 +95,7 @@ export class Reflector<T extends KubernetesObject> {
     this.#name = resourceName(options.resource);
     this.#log = dependencies.log.child({ resource: this.#name });
     this.#lastNewsMs = this.#clock.monotonicMs();
-    this.#metrics.observeReflector(this.#name, this);
+    if (options.isObserved !== false) this.#metrics.observeReflector(this.#name, this);
   }
 
   /** Resolves when the store holds a complete list for the first time. */
