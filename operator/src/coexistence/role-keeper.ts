@@ -81,9 +81,8 @@ export class RoleKeeper {
     if (mode !== 'auto') return;
     if (hasOwnDefinitions) role.take('the snapshot definitions are ours');
     else role.doubt(this.#longestMs(), 'the cluster had snapshot definitions before');
-    for (const resource of [volumeSnapshots, volumeSnapshotContents]) {
-      stores.storeOf(resource).addListener((change) => this.#hear(change, writeSign));
-    }
+    stores.storeOf(volumeSnapshots).addListener((change) => this.#hear(change, writeSign));
+    stores.storeOf(volumeSnapshotContents).addListener((change) => this.#hear(change, writeSign));
   }
 
   /** Watches, and decides whenever the role is not ours, until `signal` is aborted. Never rejects. */
