@@ -2,7 +2,12 @@
  * All controllers of the operator, in one list: `operator.ts` runs them, and the tests pass over them. A new
  * controller is a line here; the kinds that it watches are described in `kube/resource.ts`.
  */
+import type { Registry } from 'prom-client';
 import type { ControllerContext } from './controller-context.ts';
+import {
+  createOrphanCheckController,
+  type OrphanCheckOptions,
+} from './controllers/orphan-check/reconciler.ts';
 import { createPersistentVolumeClaimController } from './controllers/persistent-volume-claim/reconciler.ts';
 import { createPersistentVolumeController } from './controllers/persistent-volume/reconciler.ts';
 import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
@@ -23,10 +28,21 @@ export function createObjectControllers(context: ControllerContext): readonly Co
   ];
 }
 
+/** What the polling controllers need besides. */
+export interface PollingParts {
+  readonly daemons: DaemonRegistry;
+  readonly orphanCheck: OrphanCheckOptions;
+  /** Where their own metrics are. */
+  readonly registry: Registry;
+}
+
 /** Controllers that look at the world again and again by the clock. */
 export function createPollingControllers(
   context: ControllerContext,
-  daemons: DaemonRegistry,
+  { daemons, orphanCheck, registry }: PollingParts,
 ): readonly ControllerModule[] {
-  return [createStorageDaemonController(context, daemons)];
+  return [
+    createStorageDaemonController(context, daemons),
+    createOrphanCheckController(context, orphanCheck, registry),
+  ];
 }

@@ -13,7 +13,11 @@ import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
 import type { OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
-import { createObjectControllers, createPollingControllers } from './controller-modules.ts';
+import {
+  createObjectControllers,
+  createPollingControllers,
+  type PollingParts,
+} from './controller-modules.ts';
 import { RoleKeeper, roleKeeperDefaults } from './coexistence/role-keeper.ts';
 import { SnapshotRole } from './coexistence/snapshot-role.ts';
 import { DaemonMetrics } from './daemons/daemon-metrics.ts';
@@ -297,9 +301,19 @@ class RunningOperator implements Operator {
       log: this.#log,
     };
     return [
-      ...createPollingControllers(context, this.#daemons),
+      ...createPollingControllers(context, this.#pollingParts()),
       ...createObjectControllers(context),
     ];
+  }
+
+  #pollingParts(): PollingParts {
+    const { orphanCheckSeconds, orphanRemoval, orphanGraceSeconds } = this.#config;
+    const removal = { isOn: orphanRemoval === 'on', graceMs: orphanGraceSeconds * 1000 };
+    return {
+      daemons: this.#daemons,
+      orphanCheck: { intervalMs: orphanCheckSeconds * 1000, removal },
+      registry: this.#registry,
+    };
   }
 
   async #end(): Promise<void> {

@@ -119,10 +119,10 @@ export class OperatorSite {
     return this.#daemon.client;
   }
 
-  /** Starts an operator as a new process would start: it knows nothing. */
-  async startOperator(): Promise<void> {
+  /** Starts an operator as a new process would start: it knows nothing. `args` instead of the site's. */
+  async startOperator(args = this.#args): Promise<void> {
     this.#operator = await startOperator({
-      config: readConfig({ args: this.#args, environment: {} }),
+      config: readConfig({ args, environment: {} }),
       kubeConfig: this.kubeConfig,
       log: silentLogger(),
       roleTimes: roleTimesOfTests,
