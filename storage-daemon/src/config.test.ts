@@ -52,6 +52,7 @@ describe('the configuration', () => {
       mapMemoryBytes: undefined,
       deallocateBytesPerSecond: 2 ** 29,
       ioEngine: 'auto',
+      reactors: 1,
       logLevel: 'info',
     });
   });
@@ -66,6 +67,13 @@ describe('the configuration', () => {
       stateFolder: '/from/file',
       listen: [{ kind: 'unix', path: '/from/file/daemon.sock' }],
     });
+  });
+
+  test('takes a number of reactors', () => {
+    expect(read('--reactors', '4')).toMatchObject({ reactors: 4 });
+    for (const wrong of ['0', '65', '1.5', 'all']) {
+      expect(() => read('--reactors', wrong)).toThrow(/--reactors/);
+    }
   });
 
   test('takes the memory of maps in bytes or binary units, at least 64 MiB', () => {

@@ -24,6 +24,9 @@ import type { IoEngineSetting, NbdListenAddress, NvmeListenAddress } from './rea
 /** Listeners of one kind: a daemon has one or two. */
 const listenersMax = 8;
 
+/** A pool has at most so many cells, and a cell is served by one reactor. */
+const reactorsMax = 64;
+
 const ioEngines: readonly IoEngineSetting[] = ['auto', 'io_uring', 'fs'];
 
 /** Everything that can be set. */
@@ -43,6 +46,7 @@ export interface DaemonConfig {
   readonly tlsClientAuthorityFile: string | undefined;
   readonly clientRolesFile: string | undefined;
   readonly ioEngine: IoEngineSetting;
+  readonly reactors: number;
   readonly logLevel: LogLevel;
 }
 
@@ -67,6 +71,7 @@ const settingsSchema = z.strictObject({
   tlsClientAuthorityFile: z.string().min(1).optional(),
   clientRolesFile: z.string().min(1).optional(),
   ioEngine: z.enum(ioEngines),
+  reactors: z.coerce.number().int().min(1).max(reactorsMax),
   logLevel: z.enum(logLevels),
 });
 
@@ -84,6 +89,13 @@ export function addConfigOptions(command: Command): Command {
       )
         .choices(ioEngines)
         .default('auto'),
+    )
+    .addOption(
+      option(
+        '--reactors <number>',
+        'VARVE_REACTORS',
+        'threads that serve the cells of all pools and the connections to their volumes; at most 64',
+      ).default('1'),
     )
     .addOption(
       option('--log-level <level>', 'VARVE_LOG_LEVEL', 'how much is logged')
@@ -257,6 +269,7 @@ function checkSettings(settings: Record<string, unknown>, sources: Sources): Dae
       parseDeallocateRate,
     ),
     ioEngine: rest.ioEngine,
+    reactors: rest.reactors,
     logLevel: rest.logLevel,
   };
   checkTls(config, rest, sources);

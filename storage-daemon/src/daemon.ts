@@ -12,21 +12,19 @@ import { type Clock, systemClock } from '@varve/common/clock';
 import { KeyedLock } from '@varve/common/keyed-lock';
 import type { Logger } from '@varve/common/logger';
 import type { Info } from '@varve/contract/info';
-import { isProblemError } from '@varve/contract/problem';
 import type { FastifyInstance } from 'fastify';
 
 import type { DaemonConfig } from './config.ts';
 import { DaemonMetrics } from './daemon/daemon-metrics.ts';
 import { EventHub } from './daemon/event-hub.ts';
 import { KnownPools } from './daemon/known-pools.ts';
-import { type ReactorThread, startReactorThread } from './daemon/reactor-thread.ts';
 import { ReactorWatch } from './daemon/reactor-watch.ts';
+import { Reactors } from './daemon/reactors/reactors.ts';
 import { StateFile } from './daemon/state-file.ts';
 import { createHttpServer } from './http/http-server.ts';
 import type { HttpServices } from './http/http-services.ts';
 import { listen } from './http/listen.ts';
 import { openAccess } from './http/access/listener-access.ts';
-import type { ReplyOf } from './reactor/messages.ts';
 import { daemonVersion } from './version.ts';
 
 /** REST calls under way may take this long to finish when the daemon stops. */
@@ -62,25 +60,22 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const stateFile = StateFile.open(config.stateFolder);
   const parts = createParts(config, stateFile, dependencies);
-  const { thread, pools, watch, stopping } = parts;
+  const { reactors, pools, watches, stopping } = parts;
   const servers: FastifyInstance[] = [];
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    watch.stop();
+    for (const watch of watches) watch.stop();
     await Promise.all([pools.stop(), ...servers.map(closeServer)]);
-    await shutDown(thread);
+    await reactors.shutDown();
     stateFile.close();
   };
   try {
-    const started = await thread.channel.call('start', {
-      mapMemoryBytes: config.mapMemoryBytes,
-      deallocateBytesPerSecond: config.deallocateBytesPerSecond,
-      nbd: config.nbdListen,
-    });
-    parts.metrics.setIoEngine(started.ioEngine);
-    const exports = [...started.exports];
-    const services = createServices(config, parts, { ...dependencies, started, exports });
+    const { mapMemoryBytes, deallocateBytesPerSecond } = config;
+    const settings = { mapMemoryBytes, deallocateBytesPerSecond };
+    const exports = [...(await reactors.start(settings, config.nbdListen))];
+    parts.metrics.setIoEngines(reactors.ioEngines);
+    const services = createServices(config, parts, { ...dependencies, exports });
     const endpoints: string[] = [];
     for (const address of config.listen) {
       const access = openAccess(config, address, dependencies.logger);
@@ -90,10 +85,9 @@ export async function startDaemon(
     }
     await pools.start();
     if (config.nvmeListen.length > 0) {
-      const addresses = config.nvmeListen;
-      exports.push(...(await thread.channel.call('listenForNvme', { addresses })));
+      exports.push(...(await reactors.listenForNvme(config.nvmeListen)));
     }
-    watch.start();
+    for (const watch of watches) watch.start();
     return { endpoints, exports, close: () => (closed ??= close()) };
   } catch (error) {
     await close();
@@ -106,54 +100,49 @@ interface DaemonParts {
   readonly events: EventHub;
   readonly locks: KeyedLock;
   readonly metrics: DaemonMetrics;
-  readonly thread: ReactorThread;
+  readonly reactors: Reactors;
   readonly pools: KnownPools;
-  readonly watch: ReactorWatch;
+  readonly watches: readonly ReactorWatch[];
   readonly stopping: AbortController;
 }
 
 function createParts(
-  { ioEngine }: DaemonConfig,
+  { ioEngine, reactors: count }: DaemonConfig,
   stateFile: StateFile,
   { logger, reactorEntry, onCrash, clock = systemClock }: DaemonDependencies,
 ): DaemonParts {
   const events = new EventHub({ clock, logger });
-  const thread = startReactorThread(
-    reactorEntry,
-    { ioEngine, isOneOfMany: false },
-    { events, logger, onCrash },
+  const reactors = new Reactors(
+    { count, ioEngine, entry: reactorEntry },
+    { events, logger, onCrash, hasClosedPool: () => pools.closed.size > 0 },
   );
-  const { channel } = thread;
   const locks = new KeyedLock();
   const metrics = new DaemonMetrics(daemonVersion);
-  const pools = new KnownPools({ channel, stateFile, events, clock, logger });
-  const watch = new ReactorWatch({ channel, metrics, clock, logger });
+  const pools = new KnownPools({ channel: reactors, stateFile, events, clock, logger });
+  const watches = reactors.fleet.reactors.map(
+    ({ channel, index }) => new ReactorWatch({ channel, reactor: index, metrics, clock, logger }),
+  );
   return {
     stateFile,
     events,
     locks,
     metrics,
-    thread,
+    reactors,
     pools,
-    watch,
+    watches,
     stopping: new AbortController(),
   };
 }
 
 function createServices(
   config: DaemonConfig,
-  { stateFile, events, locks, metrics, thread, pools, stopping }: DaemonParts,
+  { stateFile, events, locks, metrics, reactors, pools, stopping }: DaemonParts,
   {
     logger,
-    started,
     exports,
     clock = systemClock,
-  }: DaemonDependencies & {
-    readonly started: ReplyOf<'start'>;
-    readonly exports: Info['exports'];
-  },
+  }: DaemonDependencies & { readonly exports: Info['exports'] },
 ): HttpServices {
-  const { ioEngine, ioEngineReason } = started;
   const startedAt = new Date(clock.nowMs()).toISOString();
   const readInfo = (): Info => ({
     daemonId: stateFile.daemonId,
@@ -174,12 +163,22 @@ function createServices(
       'roles',
     ],
     startedAt,
-    reactors: [{ index: 0, ioEngine, ioEngineReason, pools: Object.keys(stateFile.pools) }],
+    reactors: reactors.describe(Object.keys(stateFile.pools)),
     exports: [...exports],
   });
-  const { channel } = thread;
   const { signal } = stopping;
-  return { channel, pools, events, metrics, locks, logger, readInfo, stopping: signal };
+  return {
+    channel: reactors,
+    readCounters: () => reactors.readCounters(),
+    readFailures: () => reactors.failures,
+    pools,
+    events,
+    metrics,
+    locks,
+    logger,
+    readInfo,
+    stopping: signal,
+  };
 }
 
 /**
@@ -190,14 +189,4 @@ async function closeServer(server: FastifyInstance): Promise<void> {
   const timeout = setTimeout(() => server.server.closeAllConnections(), drainTimeoutMs);
   await server.close();
   clearTimeout(timeout);
-}
-
-/** After a crash the channel answers `unavailable`: then there is nothing left to shut down. */
-async function shutDown(thread: ReactorThread): Promise<void> {
-  try {
-    await thread.channel.call('shutdown', undefined);
-  } catch (error) {
-    if (!isProblemError(error)) throw error;
-  }
-  await thread.end();
 }

@@ -59,7 +59,9 @@ export class DaemonMetrics {
   readonly #connections: Gauge;
   readonly #hostGrants: Gauge;
   readonly #hostAuthenticationFailures: Counter;
-  readonly #cpuSeconds: Counter<'mode'>;
+  readonly #cpuSeconds: Counter<'mode' | 'reactor'>;
+  readonly #reactorUp: Gauge<'reactor'>;
+  readonly #reactorConnections: Gauge<'reactor'>;
   readonly #store = new Map<keyof StoreCounters, Counter<'pool'>>();
   readonly #exportRequests: Counter<'kind' | 'operation' | 'result'>;
   readonly #exportBytes: Counter<'kind' | 'operation'>;
@@ -115,7 +117,14 @@ export class DaemonMetrics {
       'NVMe/TCP connections whose host did not prove itself',
     );
     this.#hostGrants = gauge('host_grants', 'Hosts that may attach a volume, over all volumes');
-    this.#cpuSeconds = counter('reactor_cpu_seconds', 'Processor time of the reactor', ['mode']);
+    this.#cpuSeconds = counter('reactor_cpu_seconds', 'Processor time of a reactor', [
+      'mode',
+      'reactor',
+    ]);
+    this.#reactorUp = gauge('reactor_up', '0 if a reactor has ended by itself', ['reactor']);
+    this.#reactorConnections = gauge('reactor_connections', 'Open connections of a reactor', [
+      'reactor',
+    ]);
     for (const [key, [name, help]] of Object.entries(storeMetrics)) {
       this.#store.set(key as keyof StoreCounters, counter(`store_${name}`, help, ['pool']));
     }
@@ -146,9 +155,10 @@ export class DaemonMetrics {
     this.#reactorWaitSeconds.observe(seconds);
   }
 
-  /** How the reactor does its I/O. */
-  setIoEngine(engine: IoEngineName): void {
-    this.#ioEngine.set({ engine }, 1);
+  /** How each reactor does its I/O. */
+  setIoEngines(engines: readonly IoEngineName[]): void {
+    this.#ioEngine.reset();
+    for (const engine of engines) this.#ioEngine.inc({ engine });
   }
 
   /** The text of a scrape. */
@@ -159,9 +169,7 @@ export class DaemonMetrics {
     this.#connections.set(counters.connections);
     this.#hostGrants.set(counters.hostGrants);
     setCounter(this.#hostAuthenticationFailures, {}, counters.hostAuthenticationFailures);
-    for (const mode of ['user', 'system'] as const) {
-      setCounter(this.#cpuSeconds, { mode }, counters.cpuSeconds[mode]);
-    }
+    this.#setReactors(counters);
     for (const counter of this.#store.values()) counter.reset();
     for (const { pool, store } of counters.pools) {
       for (const [key, counter] of this.#store) setCounter(counter, { pool }, store[key]);
@@ -202,6 +210,17 @@ export class DaemonMetrics {
       }
       this.#objects.set({ ...labels, kind: 'volume' }, pool.volumes);
       this.#objects.set({ ...labels, kind: 'snapshot' }, pool.snapshots);
+    }
+  }
+
+  #setReactors(counters: ReactorCounters): void {
+    const all = counters.reactors ?? [{ ...counters, reactor: 0, isRunning: true }];
+    for (const { reactor, isRunning, connections, cpuSeconds } of all) {
+      this.#reactorUp.set({ reactor }, isRunning ? 1 : 0);
+      this.#reactorConnections.set({ reactor }, connections);
+      for (const mode of ['user', 'system'] as const) {
+        setCounter(this.#cpuSeconds, { mode, reactor }, cpuSeconds[mode]);
+      }
     }
   }
 

@@ -12,7 +12,7 @@ import type { Logger } from '@varve/common/logger';
 import type { Pool, PutPool } from '@varve/contract/pool';
 import { isProblemError, ProblemError } from '@varve/contract/problem';
 
-import type { ReactorChannel } from '../reactor/channel.ts';
+import type { ReactorCalls } from '../reactor/channel.ts';
 import type { Creation, OpenPool, PoolDevice } from '../reactor/messages.ts';
 import type { EventHub } from './event-hub.ts';
 import type { KnownPool, StateFile } from './state-file.ts';
@@ -22,7 +22,7 @@ const reopenBackoff = { firstMs: 1000, longestMs: 60_000, jitter: 0.2 } as const
 
 /** What the pools work with. */
 export interface KnownPoolsDependencies {
-  readonly channel: ReactorChannel;
+  readonly channel: ReactorCalls;
   readonly stateFile: StateFile;
   readonly events: EventHub;
   readonly clock: Clock;

@@ -3,9 +3,8 @@ import { Worker } from 'node:worker_threads';
 
 import type { Logger } from '@varve/common/logger';
 
-import { ReactorChannel } from '../reactor/channel.ts';
+import { ReactorChannel, type ReactorNotices } from '../reactor/channel.ts';
 import type { ReactorThreadOptions } from '../reactor/messages.ts';
-import type { EventHub } from './event-hub.ts';
 
 /** A running reactor. */
 export interface ReactorThread {
@@ -16,7 +15,8 @@ export interface ReactorThread {
 
 /** What a reactor's thread reports to. */
 export interface ReactorThreadDependencies {
-  readonly events: EventHub;
+  readonly event: ReactorNotices['event'];
+  readonly node: NonNullable<ReactorNotices['node']>;
   readonly logger: Logger;
   /** Called once if the thread ends by itself, which only a bug of ours can cause. */
   readonly onCrash: (error: unknown) => void;
@@ -26,11 +26,12 @@ export interface ReactorThreadDependencies {
 export function startReactorThread(
   entry: URL,
   options: ReactorThreadOptions,
-  { events, logger, onCrash }: ReactorThreadDependencies,
+  { event, node, logger, onCrash }: ReactorThreadDependencies,
 ): ReactorThread {
   const worker = new Worker(entry, { name: 'varve-reactor', workerData: options });
   const channel = new ReactorChannel(worker, {
-    event: (event) => events.publish(event),
+    event,
+    node,
     log: (level, message, fields) => logger[level](fields, message),
   });
   let isEnding = false;

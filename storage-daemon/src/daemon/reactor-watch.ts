@@ -7,7 +7,7 @@ import { type Clock, waitFor } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
 import { isProblemError } from '@varve/contract/problem';
 
-import type { ReactorChannel } from '../reactor/channel.ts';
+import type { ReactorCalls } from '../reactor/channel.ts';
 import type { DaemonMetrics } from './daemon-metrics.ts';
 
 const intervalMs = 5000;
@@ -16,7 +16,9 @@ const silenceMs = 10_000;
 
 /** What the watch works with. */
 export interface ReactorWatchDependencies {
-  readonly channel: ReactorChannel;
+  readonly channel: ReactorCalls;
+  /** Its number. */
+  readonly reactor?: number;
   readonly metrics: DaemonMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -50,10 +52,11 @@ export class ReactorWatch {
   }
 
   async #ask(): Promise<void> {
-    const { channel, metrics, clock, logger } = this.#dependencies;
+    const { channel, reactor = 0, metrics, clock, logger } = this.#dependencies;
     const startMs = clock.monotonicMs();
     const alarm = clock.setTimer(() => {
-      logger.error({ pendingCalls: channel.pendingCount }, 'the reactor does not answer');
+      const { pendingCount: pendingCalls } = channel;
+      logger.error({ reactor, pendingCalls }, 'the reactor does not answer');
     }, silenceMs);
     try {
       await channel.call('readCounters', undefined);

@@ -8,11 +8,12 @@ import type { Info } from '@varve/contract/info';
 import type { DaemonMetrics } from '../daemon/daemon-metrics.ts';
 import type { EventHub } from '../daemon/event-hub.ts';
 import type { KnownPools } from '../daemon/known-pools.ts';
-import type { ReactorChannel } from '../reactor/channel.ts';
+import type { ReactorCalls } from '../reactor/channel.ts';
+import type { ReactorCounters } from '../reactor/messages.ts';
 
 /** Shared by all listeners. */
 export interface HttpServices {
-  readonly channel: ReactorChannel;
+  readonly channel: ReactorCalls;
   readonly pools: KnownPools;
   readonly events: EventHub;
   readonly metrics: DaemonMetrics;
@@ -20,6 +21,10 @@ export interface HttpServices {
   readonly locks: KeyedLock;
   readonly logger: Logger;
   readonly readInfo: () => Info;
+  /** Numbers of all reactors. */
+  readonly readCounters: () => Promise<ReactorCounters>;
+  /** Reactors that have failed, each as a sentence. */
+  readonly readFailures: () => readonly string[];
   /** Aborted when the daemon begins to stop. */
   readonly stopping: AbortSignal;
 }

@@ -1,7 +1,7 @@
 /** Whether the daemon can answer for what it holds. */
 import { ProblemError } from '@varve/contract/problem';
 
-import type { ReactorChannel } from '../reactor/channel.ts';
+import type { ReactorCalls } from '../reactor/channel.ts';
 import type { HttpServices } from './http-services.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { HttpServices } from './http-services.ts';
  *
  * @throws ProblemError `unavailable`
  */
-export function requireStarted({ pools, channel, stopping }: HttpServices): ReactorChannel {
+export function requireStarted({ pools, channel, stopping }: HttpServices): ReactorCalls {
   if (stopping.aborted) throw unavailable('the daemon is stopping');
   if (!pools.hasStarted) throw unavailable('the daemon is starting: its pools are being opened');
   return channel;
@@ -20,7 +20,8 @@ export function requireStarted({ pools, channel, stopping }: HttpServices): Reac
 export function requireReady(services: HttpServices): void {
   requireStarted(services);
   const closed = [...services.pools.closed].map(([pool, reason]) => `pool "${pool}": ${reason}`);
-  if (closed.length > 0) throw unavailable(closed.join('; '));
+  const reasons = [...services.readFailures(), ...closed];
+  if (reasons.length > 0) throw unavailable(reasons.join('; '));
 }
 
 function unavailable(reason: string): ProblemError {

@@ -121,7 +121,14 @@ export interface PoolCounters {
   readonly store: StoreCounters;
 }
 
-/** Numbers for metrics of one reactor. */
+/** Numbers of one of several reactors. */
+export interface ReactorShareCounters extends Pick<ReactorCounters, 'connections' | 'cpuSeconds'> {
+  readonly reactor: number;
+  /** False if it has ended by itself. */
+  readonly isRunning: boolean;
+}
+
+/** Numbers for metrics of one reactor, or of several together. */
 export interface ReactorCounters {
   readonly pools: readonly PoolCounters[];
   /** Open connections, of all protocols. */
@@ -136,6 +143,8 @@ export interface ReactorCounters {
   readonly throttle: ThrottleCounts;
   /** Processor time that this thread has used, without what sleeps in the kernel. */
   readonly cpuSeconds: { readonly user: number; readonly system: number };
+  /** Of each of several; absent: there is one. */
+  readonly reactors?: readonly ReactorShareCounters[];
 }
 
 /** A call that may be bound to what one host may attach. */

@@ -73,6 +73,7 @@ export class TestDaemon {
         tlsClientAuthorityFile: undefined,
         clientRolesFile: undefined,
         ioEngine: 'auto',
+        reactors: 1,
         logLevel: 'silent',
         ...config,
         ...changes,

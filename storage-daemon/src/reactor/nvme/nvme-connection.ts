@@ -97,7 +97,10 @@ export class NvmeConnection implements NvmeQueueActions {
     });
     this.closed = Promise.all([ended, socketClosed]).then(() => undefined);
     this.#listen();
-    if (begun) this.#queue.receive(Buffer.from(begun.bytes));
+    if (!begun) return;
+    this.#queue.receive(Buffer.from(begun.bytes));
+    // It was paused until somebody listens.
+    if (!this.#isDisconnecting) socket.resume();
   }
 
   /** Ends it without a word. */
