@@ -10,10 +10,10 @@ import { Socket } from 'node:net';
 import { RingRefusedError } from './ring-refused-error.ts';
 import {
   closeDescriptor,
-  createEventDescriptor,
   createPipe,
   errorName,
   replaceDescriptor,
+  ringSystemCalls,
 } from './system-calls.ts';
 
 /** The events of one ring. */
@@ -22,7 +22,7 @@ export class EventWatch {
 
   /** @throws RingRefusedError */
   constructor(ringFd: number, onEvent: () => void) {
-    const eventFd = checked(createEventDescriptor(ringFd));
+    const eventFd = checked(ringSystemCalls.createEventDescriptor(ringFd));
     const ends = new Int32Array(2);
     checked(createPipe(ends));
     const [readingEnd, writingEnd] = ends as unknown as [number, number];

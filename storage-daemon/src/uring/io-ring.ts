@@ -1,5 +1,6 @@
 /** What a reactor has of io_uring: one ring, its loop, and the memory that may be used without copying. */
 import { ArenaSet } from './arena.ts';
+import { tellsOfReceives } from './receive-probe.ts';
 import { Ring, type RingOptions } from './ring.ts';
 import { RingLoop, type RingLoopOptions } from './ring-loop.ts';
 import { ringSystemCalls, type RingSystemCalls } from './system-calls.ts';
@@ -28,6 +29,6 @@ export function openIoRing(
   calls: RingSystemCalls = ringSystemCalls,
 ): IoRing {
   const all = { ...defaultOptions, ...options };
-  const ring = new Ring(all, calls);
+  const ring = new Ring({ mayDeferWork: tellsOfReceives(calls), ...all }, calls);
   return { ring, loop: new RingLoop(ring, all), arenas: new ArenaSet() };
 }

@@ -27,10 +27,11 @@ import {
 const cooperative = setupFlag.submitAll | setupFlag.cooperativeTaskRun;
 const deferred = cooperative | setupFlag.singleIssuer | setupFlag.deferTaskRun;
 
-/** From the newest kernel down: 6.6, 6.1, 6.0, 5.19. */
+/** From the newest kernel down: 6.6, 6.1, 6.6 and 6.0 without deferred work, 5.19. */
 const flagSteps: readonly number[] = [
   deferred | setupFlag.noSubmissionArray,
   deferred,
+  cooperative | setupFlag.singleIssuer | setupFlag.noSubmissionArray,
   cooperative | setupFlag.singleIssuer,
   cooperative,
 ];
@@ -38,10 +39,15 @@ const flagSteps: readonly number[] = [
 const neededFeatures =
   featureFlag.singleMapping | featureFlag.noDrop | featureFlag.extendedArgument;
 
-/** Sizes of a ring; powers of two. */
+/** Sizes of a ring, powers of two, and what it must not do. */
 export interface RingSizes {
   readonly submissionEntries: number;
   readonly completionEntries: number;
+  /**
+   * False keeps the kernel from leaving work until the thread enters the ring (DEFER_TASKRUN), where it would not
+   * tell a sleeping thread of it (see `receive-probe`).
+   */
+  readonly mayDeferWork?: boolean;
 }
 
 /** A ring's file and its memory. */
@@ -62,6 +68,7 @@ export function createRing(sizes: RingSizes, calls: RingSystemCalls): RingMemory
   let parameters: Uint32Array | undefined;
   let fd = -errno.invalid;
   for (const flags of flagSteps) {
+    if (sizes.mayDeferWork === false && (flags & setupFlag.deferTaskRun) !== 0) continue;
     parameters = new Uint32Array(parametersWords);
     parameters[parametersWord.completionEntries] = sizes.completionEntries;
     parameters[parametersWord.flags] = flags | setupFlag.completionQueueSize;

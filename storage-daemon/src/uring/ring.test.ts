@@ -85,7 +85,7 @@ describe('Ring', () => {
     const busy = new RingFixture(
       { submissionEntries: 4 },
       {
-        setup: ringSystemCalls.setup,
+        ...ringSystemCalls,
         enter: (fd, counts, flags, argument) => {
           if (isRefusing) {
             refusals++;
@@ -115,7 +115,7 @@ describe('Ring', () => {
   test('stops at more operations than it was made for, instead of losing one', () => {
     const refusing = new RingFixture(
       { submissionEntries: 4, backlogEntries: 2 },
-      { setup: ringSystemCalls.setup, enter: () => -errno.tryAgain },
+      { ...ringSystemCalls, enter: () => -errno.tryAgain },
     );
     const start = (): number => refusing.ring.prepare(opcode.noOperation, -1, refusing.type, 0);
     for (let count = 0; count < 6; count++) start();
@@ -123,10 +123,7 @@ describe('Ring', () => {
   });
 
   test('stops at an error of the kernel that means a mistake', () => {
-    const broken = new RingFixture(
-      {},
-      { setup: ringSystemCalls.setup, enter: () => -errno.invalid },
-    );
+    const broken = new RingFixture({}, { ...ringSystemCalls, enter: () => -errno.invalid });
     const submitOften = (): void => {
       for (let count = 0; count < 1000; count++) broken.ring.submit();
     };

@@ -16,6 +16,9 @@ assert(endianness() === 'LE', 'io_uring is supported on little-endian machines o
 /** `F_DUPFD_CLOEXEC` of fcntl(2). */
 const duplicateCloseOnExec = 1030;
 
+/** `AF_UNIX`, and `SOCK_STREAM | SOCK_CLOEXEC`, of socketpair(2). */
+const socketType = { unix: 1, streamCloseOnExec: 0x80001 } as const;
+
 const libc = koffi.load(null);
 const setupFunction = libc.func('int64_t syscall(int64_t number, uint32_t entries, void *params)');
 // Words and not pointers: nothing is converted in the one call of the hot path.
@@ -28,6 +31,9 @@ const registerFunction = libc.func(
 );
 const eventDescriptorFunction = libc.func('int eventfd(uint32_t value, int flags)');
 const pipeFunction = libc.func('int pipe2(int *ends, int flags)');
+const socketPairFunction = libc.func(
+  'int socketpair(int domain, int type, int protocol, int *ends)',
+);
 const replaceFunction = libc.func('int dup3(int fd, int target, int flags)');
 const controlFunction = libc.func('int fcntl(int fd, int command, int argument)');
 const closeFunction = libc.func('int close(int fd)');
@@ -57,6 +63,8 @@ export interface RingSystemCalls {
     flags: number,
     argument: EnterArgument,
   ) => number;
+  /** A descriptor that is readable from the moment on at which the ring has completions, until it is read. */
+  readonly createEventDescriptor: (ringFd: number) => number;
 }
 
 /** How many entries to take and how many completions to wait for; one object is reused for all calls. */
@@ -81,10 +89,10 @@ export const ringSystemCalls: RingSystemCalls = {
     );
     return check(result);
   },
+  createEventDescriptor,
 };
 
-/** A descriptor that is readable from the moment on at which a ring has completions, until it is read. */
-export function createEventDescriptor(ringFd: number): number {
+function createEventDescriptor(ringFd: number): number {
   const { closeOnExec, nonBlocking } = eventDescriptorFlag;
   const fd = check(eventDescriptorFunction(0, closeOnExec | nonBlocking));
   if (fd < 0) return fd;
@@ -93,6 +101,11 @@ export function createEventDescriptor(ringFd: number): number {
   const call = systemCall.ioUringRegister;
   const result = check(registerFunction(call, ringFd, eventDescriptor, argument, 1));
   return result < 0 ? result : fd;
+}
+
+/** Fills in two connected unix sockets. */
+export function createSocketPair(ends: Int32Array): number {
+  return check(socketPairFunction(socketType.unix, socketType.streamCloseOnExec, 0, ends));
 }
 
 /** Fills in the reading and the writing end. */
