@@ -29,6 +29,8 @@ export interface NvmeVolume {
   ): void;
   discard(offsetBytes: number, lengthBytes: number, fua: boolean, done: NvmeCompletion): void;
   flush(done: NvmeCompletion): void;
+  /** Drops those of the requests with these completions that have not started yet; they fail, later. */
+  dropWaiting(completions: ReadonlySet<NvmeCompletion>): void;
 }
 
 /** Who connects. */

@@ -68,6 +68,9 @@ export class HeldVolume implements NbdVolume {
     this.#submit('flush', [0, 0], done, () => {});
   }
 
+  /** Nothing waits for its turn here. */
+  dropWaiting(): void {}
+
   async allocation(offset: number, length: number, extentsMax: number) {
     this.calls.push(`status ${offset}+${length} max ${extentsMax}`);
     const failure = this.#judge([offset, length]);

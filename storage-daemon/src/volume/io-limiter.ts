@@ -31,6 +31,9 @@ export interface ThrottleCounts {
 /** The timer of a lane: calls back once, unless it is cancelled first. */
 export type StartTimer = (delayMs: number, run: () => void) => { cancel(): void };
 
+/** Starts a request whose turn has come; also what names it while it waits. */
+export type LimitedStart = () => void;
+
 /** What a limiter needs. */
 export interface IoLimiterDependencies {
   /** Monotonic milliseconds. */
@@ -70,13 +73,19 @@ export class IoLimiter {
   }
 
   /** Starts a read now or when its turn comes. */
-  read(lengthBytes: number, start: () => void): void {
+  read(lengthBytes: number, start: LimitedStart): void {
     this.#reads.submit(lengthBytes, start);
   }
 
   /** Starts a write now or when its turn comes; zeros and discards have no bytes. */
-  write(lengthBytes: number, start: () => void): void {
+  write(lengthBytes: number, start: LimitedStart): void {
     this.#writes.submit(lengthBytes, start);
+  }
+
+  /** Forgets requests that wait: they never start. Those behind them move up. */
+  drop(isDropped: (start: LimitedStart) => boolean): void {
+    this.#reads.drop(isDropped);
+    this.#writes.drop(isDropped);
   }
 
   /** What was held back so far. */
@@ -91,7 +100,7 @@ export class IoLimiter {
 
 interface Waiting {
   readonly lengthBytes: number;
-  readonly start: () => void;
+  readonly start: LimitedStart;
   readonly sinceMs: number;
 }
 
@@ -128,7 +137,13 @@ class Lane {
     this.#startWaiting();
   }
 
-  submit(lengthBytes: number, start: () => void): void {
+  drop(isDropped: (start: LimitedStart) => boolean): void {
+    const waiting = this.#waiting.slice(this.#firstIndex);
+    this.#waiting = waiting.filter(({ start }) => !isDropped(start));
+    this.#firstIndex = 0;
+  }
+
+  submit(lengthBytes: number, start: LimitedStart): void {
     const nowMs = this.#clockMs();
     if (this.#firstIndex === this.#waiting.length && this.#readyMs() <= nowMs) {
       this.#use(lengthBytes, nowMs);

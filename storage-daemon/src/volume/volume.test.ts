@@ -346,6 +346,25 @@ describe('limits', () => {
     await volume.close('the test ends');
   });
 
+  test('of whoever is gone drop what waits, and nothing of it is ever done', async () => {
+    const { volume } = await limitedVolume();
+    const failures: unknown[] = [];
+    const gone: VolumeCompletion = (error) => failures.push(error?.kind);
+    const stays: VolumeCompletion = (error) => expect(error).toBeNull();
+    const bytes = new Uint8Array(4096).fill(9);
+    volume.write(4 * 4096, bytes, false, gone);
+    volume.write(5 * 4096, bytes, false, stays);
+    volume.dropWaiting(new Set([gone]));
+    // Never before the call returns.
+    expect(failures).toEqual([]);
+    volume.setLimits({});
+    expect(await answer((done) => volume.flush(done))).toBeNull();
+    expect(failures).toEqual(['io']);
+    const after = await content(volume);
+    expect([after[4 * 4096], after[5 * 4096]]).toEqual([0, 9]);
+    await volume.close('the test ends');
+  });
+
   test('let everything go when the volume closes', async () => {
     const { volume, answered } = await limitedVolume();
     await volume.close('it is closed');

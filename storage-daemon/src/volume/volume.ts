@@ -11,7 +11,13 @@ import type { AllocationExtent, IoCompletion, NodeIo } from '../store/store-api.
 import { StoreError } from '../store/store-error.ts';
 import { blockSizeBytes } from '../units.ts';
 import { ByteIo, type ZeroOptions } from './byte-io.ts';
-import { IoLimiter, startNodeTimer, type ThrottleCounts, type VolumeLimits } from './io-limiter.ts';
+import {
+  IoLimiter,
+  type LimitedStart,
+  startNodeTimer,
+  type ThrottleCounts,
+  type VolumeLimits,
+} from './io-limiter.ts';
 import { type VolumeOperation, VolumeStatistics } from './statistics.ts';
 import { VolumeError, type VolumeErrorKind } from './volume-error.ts';
 
@@ -44,6 +50,14 @@ interface Request {
   readonly lengthBytes: number;
 }
 
+/** A request that waits for its rate. */
+interface WaitingRequest {
+  readonly done: VolumeCompletion;
+  readonly completed: IoCompletion;
+}
+
+const droppedError = new StoreError('aborted', 'The request was dropped before its turn came');
+
 const actionNames: Record<VolumeOperation, string> = {
   read: 'Read',
   write: 'Write',
@@ -65,6 +79,8 @@ export class Volume {
   #inFlightCount = 0;
   readonly #freeRequests: OpenRequest[] = [];
   #limiter: IoLimiter | undefined;
+  /** Requests that the limiter holds back, and no others: bounded as those are. */
+  readonly #waitingRequests = new Map<LimitedStart, WaitingRequest>();
   /** False: requests do not pass the limiter, if there ever was one. */
   #isLimited = false;
 
@@ -116,7 +132,8 @@ export class Volume {
     const completed = this.#begin(request, done);
     if (!this.#isLimited) this.#bytes.read(offsetBytes, target, completed);
     else {
-      this.#limiter?.read(target.length, () => this.#bytes.read(offsetBytes, target, completed));
+      const start = (): void => this.#bytes.read(offsetBytes, target, completed);
+      this.#limiter?.read(target.length, this.#waiting(start, done, completed));
     }
   }
 
@@ -128,7 +145,7 @@ export class Volume {
     if (!this.#isLimited) this.#bytes.write(offsetBytes, source, fua, completed);
     else {
       const start = (): void => this.#bytes.write(offsetBytes, source, fua, completed);
-      this.#limiter?.write(source.length, start);
+      this.#limiter?.write(source.length, this.#waiting(start, done, completed));
     }
   }
 
@@ -146,7 +163,8 @@ export class Volume {
       this.#bytes.writeZeroes(offsetBytes, lengthBytes, options, completed);
     };
     // Zeros that stay allocated are written out, like any bytes.
-    if (this.#isLimited) this.#limiter?.write(options.keepAllocated ? lengthBytes : 0, start);
+    const limitedBytes = options.keepAllocated ? lengthBytes : 0;
+    if (this.#isLimited) this.#limiter?.write(limitedBytes, this.#waiting(start, done, completed));
     else start();
   }
 
@@ -156,8 +174,24 @@ export class Volume {
     if (!this.#admit(request, done)) return;
     const completed = this.#begin(request, done);
     const start = (): void => this.#bytes.discard(offsetBytes, lengthBytes, fua, completed);
-    if (this.#isLimited) this.#limiter?.write(0, start);
+    if (this.#isLimited) this.#limiter?.write(0, this.#waiting(start, done, completed));
     else start();
+  }
+
+  /**
+   * Drops those of the requests with these completions that wait for their rate: they fail, soon, and nothing of
+   * them is done. Those that have started go on.
+   */
+  dropWaiting(completions: ReadonlySet<VolumeCompletion>): void {
+    const dropped: WaitingRequest[] = [];
+    this.#limiter?.drop((start) => {
+      const request = this.#waitingRequests.get(start);
+      if (!request || !completions.has(request.done)) return false;
+      this.#waitingRequests.delete(start);
+      dropped.push(request);
+      return true;
+    });
+    for (const { completed } of dropped) setImmediate(completed, droppedError);
   }
 
   /** Makes durable everything that completed before, whoever asked for it. */
@@ -216,6 +250,16 @@ export class Volume {
     }
     this.#state = { name: 'closed', reason };
     await this.#io.close();
+  }
+
+  /** Keeps what a request needs to be dropped while its rate holds it back. */
+  #waiting(start: LimitedStart, done: VolumeCompletion, completed: IoCompletion): LimitedStart {
+    const startWaiting = (): void => {
+      this.#waitingRequests.delete(startWaiting);
+      start();
+    };
+    this.#waitingRequests.set(startWaiting, { done, completed });
+    return startWaiting;
   }
 
   /** Answers a request that must not reach the store. */

@@ -39,6 +39,8 @@ const deallocateBit = 0x4;
 export class IoCommands {
   readonly #volume: NvmeVolume;
   readonly #queue: IoQueue;
+  /** Completions of the rare commands that need one of their own, by slot; the last of each slot. */
+  readonly #special = new Map<number, NvmeCompletion>();
 
   constructor(volume: NvmeVolume, queue: IoQueue) {
     this.#volume = volume;
@@ -88,6 +90,18 @@ export class IoCommands {
     }
   }
 
+  /** The connection is gone: what has not started in the volume never will. */
+  dropWaiting(commands: Iterable<CommandSlot>): void {
+    const completions = new Set<NvmeCompletion>();
+    for (const { state, completion, index } of commands) {
+      if (state !== 'executing') continue;
+      const special = this.#special.get(index);
+      if (special) completions.add(special);
+      if (completion) completions.add(completion);
+    }
+    if (completions.size > 0) this.#volume.dropWaiting(completions);
+  }
+
   #judgeRange(command: CommandSlot): NvmeStatusValue {
     const { opcode, startLba, blockCount, sglBytes } = command;
     const lengthBytes = blockCount * blockSizeBytes;
@@ -109,22 +123,22 @@ export class IoCommands {
   #read(command: CommandSlot, offsetBytes: number, lengthBytes: number): void {
     const buffer = Buffer.allocUnsafe(readHeadroomBytes + lengthBytes + readTailroomBytes);
     const target = buffer.subarray(readHeadroomBytes, readHeadroomBytes + lengthBytes);
-    this.#volume.read(offsetBytes, target, (failure) => {
-      if (failure) this.#queue.complete(command, failureStatus(command.opcode, failure));
-      else this.#queue.completeRead(command, buffer);
-    });
+    command.readBuffer = buffer;
+    this.#volume.read(offsetBytes, target, this.#completion(command));
   }
 
   /** Both read the media; Compare after all of its data has come. */
   #compareOrVerify(command: CommandSlot, offsetBytes: number, lengthBytes: number): void {
     const target = Buffer.allocUnsafe(lengthBytes);
     const expected = command.opcode === IoOpcode.COMPARE ? command.data : undefined;
-    this.#volume.read(offsetBytes, target, (failure) => {
+    const done: NvmeCompletion = (failure) => {
       if (failure) this.#queue.complete(command, failureStatus(command.opcode, failure));
       else if (expected?.equals(target) === false) {
         this.#queue.complete(command, NvmeStatus.COMPARE_FAILURE);
       } else this.#queue.complete(command, NvmeStatus.SUCCESS);
-    });
+    };
+    this.#special.set(command.index, done);
+    this.#volume.read(offsetBytes, target, done);
   }
 
   /** All ranges are judged first; the rest of the bits are hints. */
@@ -158,16 +172,21 @@ export class IoCommands {
       return;
     }
     const offsetBytes = range.startLba * blockSizeBytes;
-    this.#volume.discard(offsetBytes, range.blockCount * blockSizeBytes, false, (failure) => {
+    const done: NvmeCompletion = (failure) => {
       if (failure) this.#queue.complete(command, failureStatus(command.opcode, failure));
       else this.#discardFrom(command, ranges, index + 1);
-    });
+    };
+    this.#special.set(command.index, done);
+    this.#volume.discard(offsetBytes, range.blockCount * blockSizeBytes, false, done);
   }
 
+  /** Made once for each slot. */
   #completion(command: CommandSlot): NvmeCompletion {
-    return (failure) => {
-      const status = failure ? failureStatus(command.opcode, failure) : NvmeStatus.SUCCESS;
-      this.#queue.complete(command, status);
+    command.completion ??= (failure) => {
+      if (failure) this.#queue.complete(command, failureStatus(command.opcode, failure));
+      else if (command.readBuffer) this.#queue.completeRead(command, command.readBuffer);
+      else this.#queue.complete(command, NvmeStatus.SUCCESS);
     };
+    return command.completion;
   }
 }

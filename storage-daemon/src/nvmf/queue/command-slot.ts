@@ -16,6 +16,7 @@
  *   24     16   SGL1: address 8, length 4, reserved 3, type 1
  *   40     24   command dwords 10 to 15
  */
+import type { NvmeCompletion } from '../ports.ts';
 import { DataDirection, fabricsOpcode } from '../wire-constants.ts';
 
 /** Where a command is on its way. */
@@ -51,6 +52,10 @@ export class CommandSlot {
   isDataBad = false;
   /** Part of the queue's budget that the command holds. */
   budgetBytes = 0;
+  /** What the volume calls when the usual commands end: made once, and used again by the slot's next command. */
+  completion: NvmeCompletion | undefined;
+  /** What a read fills: headroom, data, tailroom. */
+  readBuffer: Buffer | undefined;
   /** Called when it is completed or dropped while executing: someone waits for that. */
   settled: (() => void) | undefined;
 
@@ -118,6 +123,7 @@ export class CommandSlot {
   release(): void {
     this.state = 'free';
     this.data = undefined;
+    this.readBuffer = undefined;
     const { settled } = this;
     this.settled = undefined;
     settled?.();

@@ -318,6 +318,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     this.#incoming = undefined;
     if (isConnected) this.#actions.disconnect(reason);
     this.#transfers.clear();
+    this.#io?.dropWaiting(this.#slots.used());
     this.#fabrics.closed();
     for (const command of this.#slots.used()) {
       if (command.state === 'executing') continue;

@@ -127,6 +127,28 @@ test('a revoke closes connections, and answers when nothing of the host runs any
   await expect(server.connect(nqn)).rejects.toMatchObject({ status: 0x184 });
 });
 
+test('a revoke does not wait for the rate of writes that it takes away', async () => {
+  const nqn = await server.createVolume('a', 4 * mebibyte);
+  const host = await server.connect(nqn);
+  const node = { kind: 'volume', name: 'a' } as const;
+  const before = await host.read(0, 64);
+  // 64 writes would take more than ten minutes.
+  server.volumes.setLimits(node, { writeIops: 0.1 });
+  const writes = Array.from({ length: 64 }, (_, index) =>
+    host.write(index, pattern(blockBytes, 1)).catch(() => 'failed'),
+  );
+  // An answer to a command that came behind them, and to the one that needed not wait.
+  await Promise.all([writes[0], host.flush()]);
+  server.grants.delete(`a ${testHostNqn}`);
+  await server.server.fence('a', testHostNqn);
+  expect((await Promise.all(writes)).filter((answer) => answer === 'failed').length).toBe(63);
+  // What waited was never written.
+  server.volumes.setLimits(node, {});
+  server.grants.set(`a ${testHostNqn}`, {});
+  const after = await (await server.connect(nqn)).read(0, 64);
+  expect(after.subarray(blockBytes).equals(before.subarray(blockBytes))).toBe(true);
+});
+
 test('a silent host loses its controller, one that speaks keeps it', async () => {
   const nqn = await server.createVolume('a', mebibyte);
   const host = await server.connect(nqn, { keepAliveMs: 0 });

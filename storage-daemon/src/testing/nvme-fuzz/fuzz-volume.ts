@@ -17,7 +17,7 @@ export class FuzzVolume implements NvmeVolume {
   readonly isReadOnly: boolean;
   sizeBytes = 2 * 1024 * 1024;
   readonly #random: SeededRandom;
-  readonly #pending: (() => void)[] = [];
+  readonly #pending: { readonly done: NvmeCompletion; failure: NvmeFailure | null }[] = [];
 
   constructor(random: SeededRandom) {
     this.#random = random;
@@ -32,7 +32,15 @@ export class FuzzVolume implements NvmeVolume {
   /** Answers one request, not the oldest necessarily. */
   answerOne(): void {
     const [answer] = this.#pending.splice(this.#random.below(this.#pending.length), 1);
-    answer?.();
+    answer?.done(answer.failure);
+  }
+
+  /** Some have started, some have not. */
+  dropWaiting(completions: ReadonlySet<NvmeCompletion>): void {
+    for (const each of this.#pending) {
+      if (!completions.has(each.done) || this.#random.chance(0.5)) continue;
+      each.failure = { kind: 'io', message: 'it was dropped' };
+    }
   }
 
   read(offsetBytes: number, target: Uint8Array, done: NvmeCompletion): void {
@@ -73,6 +81,6 @@ export class FuzzVolume implements NvmeVolume {
     const failure = this.#random.chance(0.05)
       ? { kind: this.#random.pick(kinds), message: 'as the fuzzer wants it' }
       : null;
-    this.#pending.push(() => done(failure));
+    this.#pending.push({ done, failure });
   }
 }
