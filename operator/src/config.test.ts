@@ -21,6 +21,15 @@ afterEach(() => {
 });
 
 describe('readConfig()', () => {
+  test('takes counts of single controllers as a list, and as a map in the file', () => {
+    const args = ['--controller-workers', 'volume-snapshot=128, orphan-check=1'];
+    const counts = { 'volume-snapshot': 128, 'orphan-check': 1 };
+    expect(readConfig({ args, environment: {} }).controllerWorkers).toEqual(counts);
+    expect(() => readConfig({ args: ['--controller-workers=a=many'], environment: {} })).toThrow(
+      /^Reading the configuration failed: --controller-workers is "a=many": /,
+    );
+  });
+
   test('needs nothing', () => {
     expect(readConfig({ args: [], environment: {} })).toEqual({
       driverName: 'csi.varve.dev',
@@ -29,6 +38,7 @@ describe('readConfig()', () => {
       snapshotController: 'auto',
       orphanCheckSeconds: 600,
       orphanRemoval: 'off',
+      controllerWorkers: {},
       orphanGraceSeconds: 86_400,
       workers: 64,
       apiRate: 1000,

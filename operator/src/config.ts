@@ -29,11 +29,28 @@ const configSchema = z.strictObject({
   orphanRemoval: z.enum(['on', 'off']).default('off'),
   orphanGraceSeconds: z.coerce.number<number>().int().min(1).max(31_536_000).default(86_400),
   workers: z.coerce.number<number>().int().min(1).max(1000).default(64),
+  controllerWorkers: z
+    .preprocess(parseCounts, z.record(z.string(), z.int().min(1).max(1000)))
+    .default({}),
+  listedObjects: z
+    .string()
+    .regex(/^[^/]+\/[^/]+$/, 'must be <namespace>/<name> of a ConfigMap')
+    .optional(),
   apiRate: z.coerce.number<number>().positive().max(100_000).default(1000),
   apiBurst: z.coerce.number<number>().int().positive().max(100_000).default(2000),
   apiConnections: z.coerce.number<number>().int().min(1).max(1000).default(64),
   logLevel: z.enum(logLevels).default('info'),
 });
+
+/** `a=1,b=2` of a flag or variable; the file has a map already. What is no number is left for the schema to refuse. */
+function parseCounts(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const entries = value.split(',').map((each): [string, unknown] => {
+    const [name = '', count = ''] = each.split('=');
+    return [name.trim(), /^\d+$/.test(count) ? Number(count) : count];
+  });
+  return Object.fromEntries(entries);
+}
 
 /** The operator's configuration, complete and checked. */
 export type OperatorConfig = z.output<typeof configSchema>;
@@ -58,6 +75,14 @@ const descriptions: Readonly<Record<Key, readonly [placeholder: string, text: st
   ],
   orphanGraceSeconds: ['seconds', 'how long data must have been an orphan before it is removed'],
   workers: ['count', 'keys that each controller works on at once'],
+  controllerWorkers: [
+    'name=count,...',
+    'the same for single controllers, such as volume-snapshot=128; the file has a map',
+  ],
+  listedObjects: [
+    'namespace/name',
+    'ConfigMap with StorageDaemons and classes that are created at the start if absent',
+  ],
   apiRate: ['per-second', 'requests per second to the API server in the long run'],
   apiBurst: ['count', 'requests to the API server at once before --api-rate counts'],
   apiConnections: ['count', 'connections to the API server, watches aside'],
@@ -166,7 +191,9 @@ function describeIssue(
 
 function defaultOf(key: Key): string | undefined {
   const parsed = configSchema.parse({});
-  return parsed[key] === undefined ? undefined : String(parsed[key]);
+  const value = parsed[key];
+  if (value === undefined || typeof value === 'object') return undefined;
+  return String(value);
 }
 
 function flagOf(key: string): string {

@@ -34,6 +34,10 @@ async function main(): Promise<number> {
     }
     return exitCodes[await operator.stopped];
   } catch (error) {
+    if (error instanceof ConfigError) {
+      console.error(error.message);
+      return exitCodes.usage;
+    }
     log.fatal({ err: error }, 'starting failed');
     return exitCodes.failed;
   }

@@ -11,7 +11,7 @@ import type { Clock } from '@varve/common/clock';
 import { systemClock, waitFor } from '@varve/common/clock';
 import type { Logger } from '@varve/common/logger';
 import { Registry } from 'prom-client';
-import type { OperatorConfig } from './config.ts';
+import { ConfigError, type OperatorConfig } from './config.ts';
 import type { ControllerContext } from './controller-context.ts';
 import {
   createObjectControllers,
@@ -22,6 +22,7 @@ import { RoleKeeper, roleKeeperDefaults } from './coexistence/role-keeper.ts';
 import { SnapshotRole } from './coexistence/snapshot-role.ts';
 import { DaemonMetrics } from './daemons/daemon-metrics.ts';
 import { DaemonRegistry } from './daemons/daemon-registry.ts';
+import { createListedObjects } from './definitions/listed-objects.ts';
 import { installDefinitions } from './definitions/install-definitions.ts';
 import { HealthServer } from './health-server.ts';
 import { ObjectCache } from './kube/cache/object-cache.ts';
@@ -104,6 +105,7 @@ class RunningOperator implements Operator {
   readonly #stop = new AbortController();
   readonly #working = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<StopReason>();
+  #modules: readonly ControllerModule[] = [];
   #controllers: readonly Controller[] = [];
   #keeping: Promise<void> = Promise.resolve();
   #health: HealthServer | undefined;
@@ -154,6 +156,8 @@ class RunningOperator implements Operator {
   }
 
   async start(): Promise<void> {
+    this.#modules = this.#createModules();
+    this.#checkControllerNames();
     this.#health = await HealthServer.start(this.#config.listen, {
       registry: this.#registry,
       notReadyReason: () => this.#notReadyReason?.(),
@@ -167,6 +171,22 @@ class RunningOperator implements Operator {
       'started',
     );
     void this.#run();
+  }
+
+  #checkControllerNames(): void {
+    const names = this.#modules.map(({ name }) => name);
+    const unknown = Object.keys(this.#config.controllerWorkers).find(
+      (name) => !names.includes(name),
+    );
+    if (unknown === undefined) return;
+    throw new ConfigError(
+      `Reading the configuration failed: controllerWorkers names "${unknown}"; ` +
+        `there are ${names.join(', ')}`,
+    );
+  }
+
+  #workerCountOf(name: string): number {
+    return this.#config.controllerWorkers[name] ?? this.#config.workers;
   }
 
   async stop(): Promise<void> {
@@ -212,7 +232,7 @@ class RunningOperator implements Operator {
     this.#notReadyReason = () => 'installing definitions';
     const installed = await this.#install(signal);
     if (installed === undefined) return;
-    const modules = this.#createModules();
+    const modules = this.#modules;
     for (const module of modules) {
       for (const watch of module.watches) this.#cache.register(watch.resource);
       for (const index of module.indexes) this.#cache.addIndex(index);
@@ -221,7 +241,7 @@ class RunningOperator implements Operator {
       (module) =>
         new Controller(
           module,
-          { ...controllerDefaults, workerCount: this.#config.workers },
+          { ...controllerDefaults, workerCount: this.#workerCountOf(module.name) },
           {
             stores: this.#cache,
             listers: this.#cache,
@@ -242,7 +262,23 @@ class RunningOperator implements Operator {
     this.#notReadyReason = undefined;
     this.#log.info({ controllers: modules.map(({ name }) => name) }, 'working');
     this.#working.resolve();
+    await this.#createListedObjects(signal);
     await aborted(signal);
+  }
+
+  async #createListedObjects(signal: AbortSignal): Promise<void> {
+    const [namespace, name = ''] = this.#config.listedObjects?.split('/') ?? [];
+    if (namespace === undefined) return;
+    const dependencies = { client: this.#bareClient, events: this.#events, log: this.#log };
+    for (let failureCount = 1; !signal.aborted; failureCount++) {
+      try {
+        await createListedObjects({ namespace, name }, dependencies);
+        return;
+      } catch (error) {
+        this.#log.warn({ err: error }, 'creating the listed objects failed; will be retried');
+        await waitFor(this.#clock, backoffMs(startBackoff, failureCount), signal);
+      }
+    }
   }
 
   #createRoleKeeper(hasOwnDefinitions: boolean): RoleKeeper {

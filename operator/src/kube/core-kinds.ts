@@ -96,6 +96,11 @@ export interface Pod extends KubernetesObject {
   readonly status?: { readonly phase?: string };
 }
 
+/** core/v1 ConfigMap. */
+export interface ConfigMap extends KubernetesObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
 /** core/v1 Secret; the values are base64. Never logged, never returned. */
 export interface Secret extends KubernetesObject {
   readonly type?: string;

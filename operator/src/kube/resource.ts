@@ -1,4 +1,5 @@
 import type {
+  ConfigMap,
   CoreEvent,
   CustomResourceDefinition,
   Lease,
@@ -96,6 +97,12 @@ export const persistentVolumes = describe<PersistentVolume>(
 
 /** core/v1 pods. */
 export const pods = describe<Pod>('Pod', 'pods', { ...core, isNamespaced: true });
+
+/** core/v1 configmaps. */
+export const configMaps = describe<ConfigMap>('ConfigMap', 'configmaps', {
+  ...core,
+  isNamespaced: true,
+});
 
 /** core/v1 secrets. */
 export const secrets = describe<Secret>('Secret', 'secrets', { ...core, isNamespaced: true });

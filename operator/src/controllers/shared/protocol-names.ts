@@ -48,6 +48,8 @@ export const annotations = {
   claimSelectedNodeAlpha: 'volume.alpha.kubernetes.io/selected-node',
   /** On a claim: `<StorageDaemon>/<pool>`, written before the daemon is asked, so that a repeat asks the same one. */
   claimPlacement: 'varve.dev/placement',
+  /** On a snapshot or content whose conditions do not last: its state in one sentence. */
+  status: 'varve.dev/status',
   /** On a volume: who provisioned it and therefore deletes it. */
   volumeProvisionedBy: 'pv.kubernetes.io/provisioned-by',
   volumeDeletionSecretName: 'volume.kubernetes.io/provisioner-deletion-secret-name',

@@ -10,6 +10,7 @@ import { isProblemError } from '@varve/contract/problem';
 import type { Snapshot } from '@varve/contract/snapshot';
 import type { ControllerContext } from '../../controller-context.ts';
 import { changeFinalizers } from '../../kube/finalizer.ts';
+import { isTerminating } from '../../kube/kubernetes-object.ts';
 import { done, type ReconcileResult } from '../../kube/reconcile-result.ts';
 import type { ControllerModule, Reconciler } from '../../kube/reconciler.ts';
 import { volumeSnapshotContents } from '../../kube/resource.ts';
@@ -21,6 +22,7 @@ import { describeProblem, endWith, isHopeless } from '../shared/daemon-problem.t
 import type { DecisionContext } from '../shared/decision-context.ts';
 import { tell } from '../shared/object-event.ts';
 import { annotations, finalizers, yes } from '../shared/protocol-names.ts';
+import { snapshotNote, writeNote } from '../shared/status-note.ts';
 import { takeSteps } from '../shared/steps.ts';
 import { formatHandle, type StorageHandle } from '../shared/storage-handle.ts';
 import {
@@ -60,13 +62,25 @@ class VolumeSnapshotContentReconciler implements Reconciler {
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
-    return takeSteps(signal, async () => {
-      const world = await gather(key, this.#context);
-      const decision = decide(world, this.#decisionContext());
-      const { content } = world;
-      if (content === undefined || decision.kind === 'nothing') return done();
-      return this.#act(content, decision, signal);
-    });
+    try {
+      return await takeSteps(signal, async () => {
+        const world = await gather(key, this.#context);
+        const decision = decide(world, this.#decisionContext());
+        const { content } = world;
+        if (content === undefined || decision.kind === 'nothing') return done();
+        return this.#act(content, decision, signal);
+      });
+    } finally {
+      if (!signal.aborted) await this.#note(key);
+    }
+  }
+
+  async #note(key: string): Promise<void> {
+    if (this.#conditions.isSupported) return;
+    const { client, listers, driverName } = this.#context;
+    const object = listers.of(volumeSnapshotContents).get(key);
+    if (object?.spec.driver !== driverName || isTerminating(object)) return;
+    await writeNote(client, volumeSnapshotContents, { object, note: snapshotNote(object) });
   }
 
   async #act(

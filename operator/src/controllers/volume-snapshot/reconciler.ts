@@ -11,7 +11,7 @@ import { FencedKubeClient } from '../../coexistence/fenced-kube-client.ts';
 import type { ControllerContext } from '../../controller-context.ts';
 import { apiErrorKind, isAlreadyExists, isNotFound } from '../../kube/api-errors.ts';
 import { changeFinalizers } from '../../kube/finalizer.ts';
-import { objectKey, type Draft } from '../../kube/kubernetes-object.ts';
+import { isTerminating, objectKey, type Draft } from '../../kube/kubernetes-object.ts';
 import { done, requeueAfter, type ReconcileResult } from '../../kube/reconcile-result.ts';
 import type { ControllerModule, Reconciler } from '../../kube/reconciler.ts';
 import {
@@ -27,10 +27,12 @@ import type { DecisionContext } from '../shared/decision-context.ts';
 import { readLive } from '../shared/live-read.ts';
 import { tell } from '../shared/object-event.ts';
 import { annotations, finalizers, yes } from '../shared/protocol-names.ts';
+import { snapshotNote, writeNote } from '../shared/status-note.ts';
 import { takeSteps } from '../shared/steps.ts';
 import { decide, type Decision } from './decide.ts';
 import { gather } from './gather.ts';
 import { failureWrite, type StatusWrite } from './snapshot-status.ts';
+import type { World } from './world.ts';
 import { snapshotIndexes, snapshotWatches } from './watches.ts';
 
 type Change = Exclude<Decision, { kind: 'nothing' | 'wait' }>;
@@ -78,7 +80,8 @@ class VolumeSnapshotReconciler implements Reconciler {
       const world = await gather(key, this.#context);
       const decision = decide(world, this.#decisionContext());
       const { snapshot } = world;
-      if (snapshot === undefined || decision.kind === 'nothing') return done();
+      if (snapshot === undefined) return done();
+      if (decision.kind === 'nothing') return this.#note(snapshot, world);
       if (decision.kind === 'wait') return requeueAfter(decision.delayMs);
       try {
         return await this.#act(snapshot, decision);
@@ -87,6 +90,16 @@ class VolumeSnapshotReconciler implements Reconciler {
         throw error;
       }
     });
+  }
+
+  /** At the end of a way, where conditions would say how it is. */
+  async #note(object: VolumeSnapshot, { content }: World): Promise<ReconcileResult> {
+    const { client, driverName } = this.#context;
+    const isOurs = content === undefined || content.spec.driver === driverName;
+    if (this.#conditions.isSupported || !isOurs || object.status === undefined) return done();
+    if (isTerminating(object)) return done();
+    await writeNote(client, volumeSnapshots, { object, note: snapshotNote(object) });
+    return done();
   }
 
   /** Tells whoever waits for a snapshot of our driver what it waits for. Not another's: that is told by the other. */
