@@ -27,6 +27,8 @@ export interface SiteOptions {
   readonly kubectl: Kubectl;
   readonly directory: string;
   readonly poolBytes: number;
+  /** Paths of the tools that were built, by name. */
+  readonly tools: ReadonlyMap<string, string>;
   readonly random: SeededRandom;
   /** Adds a line to the report of the test: figures, and what programs answered. */
   readonly note: (line: string) => void;
@@ -45,6 +47,7 @@ export class Site {
   readonly cluster: Cluster;
   readonly kubectl: Kubectl;
   readonly directory: string;
+  readonly tools: ReadonlyMap<string, string>;
   readonly random: SeededRandom;
   readonly note: (line: string) => void;
   readonly daemon: StorageDaemon;
@@ -54,6 +57,7 @@ export class Site {
     this.cluster = options.cluster;
     this.kubectl = options.kubectl;
     this.directory = options.directory;
+    this.tools = options.tools;
     this.random = options.random;
     this.note = options.note;
     this.daemon = new StorageDaemon({

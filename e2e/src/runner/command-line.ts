@@ -18,7 +18,8 @@ const defaultSeed = 20261124;
 
 const environmentHelp = `
 Environment:
-  VARVE_E2E_ASSETS   folder with etcd, kube-apiserver, kube-controller-manager and kubectl, instead of building them
+  VARVE_E2E_ASSETS   folder with csi-sanity, etcd, kube-apiserver, kube-controller-manager and kubectl, instead
+                     of building them
   XDG_CACHE_HOME     what was built is kept in its folder varve/tools; default ~/.cache`;
 
 /** Reads the options; prints help or what is wrong, and ends the process, as commander does. */

@@ -79,7 +79,11 @@ async function runOnKind(
       kubectlBinary,
       directory,
       seed: options.seed,
-      programs: findPrograms(options.tests.flatMap((test) => test.programs)),
+      programs: new Set([
+        ...findPrograms(options.tests.flatMap((test) => test.programs)),
+        ...(tools.state === 'ready' ? tools.paths.keys() : []),
+      ]),
+      tools: tools.state === 'ready' ? tools.paths : new Map(),
       print: options.print,
     });
   } catch (error) {

@@ -17,8 +17,10 @@ export interface RunOptions {
   readonly kubectlBinary: string;
   readonly directory: string;
   readonly seed: number;
-  /** Programs of PATH that are there. */
+  /** Programs that are there, in PATH or among the tools. */
   readonly programs: ReadonlySet<string>;
+  /** Paths of the tools that were built. */
+  readonly tools: ReadonlyMap<string, string>;
   readonly print: (line: string) => void;
 }
 
@@ -111,6 +113,7 @@ function siteOptions(
     }),
     directory,
     poolBytes: test.poolBytes,
+    tools: options.tools,
     random: new SeededRandom(options.seed),
     note: (line) => options.print(`[${options.cluster.kind}]   ${line}`),
   };

@@ -5,6 +5,7 @@ import { badCredentialsTest } from './bad-credentials.ts';
 import { badDevicesTest } from './bad-devices.ts';
 import { badRequestsTest } from './bad-requests.ts';
 import { badStartsTest } from './bad-starts.ts';
+import { csiSanityTest } from './csi-sanity.ts';
 import { daemonOutageTest } from './daemon-outage.ts';
 import { deleteOrdersTest } from './delete-orders.ts';
 import { fioUnderCrashesTest } from './fio-under-crashes.ts';
@@ -28,6 +29,7 @@ export const endToEndTests: readonly EndToEndTest[] = [
   badClaimsTest,
   badStartsTest,
   daemonOutageTest,
+  csiSanityTest,
   playgroundDemoTest,
   manySnapshotsTest,
   imageRoundTripTest,

@@ -37,6 +37,18 @@ export const toolFamilies: readonly ToolFamily[] = [
     binaries: [{ name: 'etcd', packagePath: 'go.etcd.io/etcd/server/v3', usualBuildSeconds: 40 }],
   },
   {
+    name: 'csi-sanity',
+    directory: join(toolsDirectory, 'csi-sanity'),
+    linkerFlags: '-s -w',
+    binaries: [
+      {
+        name: 'csi-sanity',
+        packagePath: 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity',
+        usualBuildSeconds: 20,
+      },
+    ],
+  },
+  {
     name: 'kubernetes',
     directory: join(toolsDirectory, 'kubernetes'),
     // Without a version the components call themselves v0.0.0 and refuse each other.
