@@ -17,8 +17,8 @@ export interface ClearRequest {
   readonly blockCount: number;
   /** A discard is advice: where there is no space for its metadata it is skipped. */
   readonly isAdvice: boolean;
-  /** Survives every crash, once it is answered. */
-  readonly isKept: boolean;
+  /** See `keepsMap`. */
+  readonly keepsMap: boolean;
   readonly done: (error: StoreError | null) => void;
 }
 
@@ -52,10 +52,10 @@ export class ClearOperation {
   }
 
   #end(failure: StoreError | null): void {
-    const { node, isKept, done } = this.#request;
+    const { node, keepsMap, done } = this.#request;
     const error = failure ?? this.#cell.failure ?? null;
     if (error) this.#cell.fail(done, error);
-    else if (isKept) this.#cell.flush(node, done);
+    else if (keepsMap) this.#cell.flush(node, done);
     else done(null);
   }
 

@@ -6,6 +6,7 @@ import { findAllocation } from './allocation-map.ts';
 import type { Cell } from '../cell.ts';
 import { ClearOperation } from './clear-operation.ts';
 import { DirectIo } from './direct-io.ts';
+import { isMapDurable, keepsMap } from './kept-map.ts';
 import { startRead } from './read-operation.ts';
 import type { AllocationExtent, IoCompletion, NodeIo } from '../store-api.ts';
 import type { StoreEnvironment } from '../store-environment.ts';
@@ -57,18 +58,17 @@ export class OpenNodeIo implements NodeIo {
   write(lbn: number, source: Uint8Array, fua: boolean, done: IoCompletion): void {
     const blockCount = source.length / blockSizeBytes;
     this.#checkRange(lbn, blockCount);
-    // Where answers are kept, the record that mapped the blocks must be durable too: the long way looks for it.
-    const isMapKept =
-      !this.keepsAnswers || this.#node.lastRecord <= this.#cell.journal.durableRecord;
-    const mayBeDirect = !fua && isMapKept && !this.#isClosed && !this.readOnly;
+    const isKept = keepsMap(fua, this.keepsAnswers);
+    // Else the long way looks for the records that mapped these very blocks.
+    const needsNoRecord = !isKept || isMapDurable(this.#cell, this.#node);
+    const mayBeDirect = !fua && needsNoRecord && !this.#isClosed && !this.readOnly;
     if (mayBeDirect && this.#direct.tryWrite(lbn, source, done)) {
       this.#pendingCount++;
       return;
     }
     const completion = this.#beginChange(lbn, blockCount, done);
     if (!completion) return;
-    const { keepsAnswers } = this;
-    const request = { node: this.#node, lbn, source, fua, keepsAnswers, done: completion };
+    const request = { node: this.#node, lbn, source, fua, keepsMap: isKept, done: completion };
     new WriteOperation(request, { cell: this.#cell }).start();
   }
 
@@ -117,13 +117,8 @@ export class OpenNodeIo implements NodeIo {
   ): void {
     const completion = this.#beginChange(range.lbn, range.blockCount, done);
     if (!completion) return;
-    const request = {
-      ...range,
-      // A discard is advice: when it is lost, the old bytes are as good as zeros.
-      isKept: range.fua || (this.keepsAnswers && !range.isAdvice),
-      node: this.#node,
-      done: completion,
-    };
+    const isKept = keepsMap(range.fua, this.keepsAnswers, range.isAdvice);
+    const request = { ...range, keepsMap: isKept, node: this.#node, done: completion };
     const dependencies = { cell: this.#cell, environment: this.#environment };
     new ClearOperation(request, dependencies).start();
   }

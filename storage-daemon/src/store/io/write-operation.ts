@@ -3,14 +3,14 @@
  *
  * Own, mapped blocks are overwritten in place: no record, no lock. For the rest the cluster is locked, room is found
  * (`write-placement.ts`: slack of an own natural cluster, fresh clusters or blocks, R10), the data is written, and on
- * its completion records change the map. Pieces whose cluster is locked by another change wait and decide anew. FUA:
- * in place the device's FUA, and a flush if the record that mapped the block is not durable; else a flush after the
- * records. Answers that must survive a crash of the process need the flush only: what the device has answered outlives
- * the process.
+ * its completion records change the map. Pieces whose cluster is locked by another change wait and decide anew. FUA is
+ * the device's FUA in place. Where the map must be kept (`kept-map.ts`), a flush follows: after the records, or if the
+ * one that mapped a block that is overwritten in place is not durable.
  */
 import { blockSizeBytes, clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
 import { deviceWriteBlocksMax } from './direct-io.ts';
+import { lastRecordOn } from './kept-map.ts';
 import { ioFailure } from '../pool-devices.ts';
 import { StoreError } from '../store-error.ts';
 import type { TreeNode } from '../tree-node.ts';
@@ -29,8 +29,8 @@ export interface WriteRequest {
   readonly lbn: number;
   readonly source: Uint8Array;
   readonly fua: boolean;
-  /** See `NodeIo.keepsAnswers`. */
-  readonly keepsAnswers: boolean;
+  /** See `keepsMap`. */
+  readonly keepsMap: boolean;
   readonly done: (error: StoreError | null) => void;
 }
 
@@ -153,13 +153,8 @@ export class WriteOperation {
   }
 
   #mappedBy(segments: readonly Segment[]): number {
-    const { tree } = this.#cell.state;
-    const { fua, keepsAnswers } = this.#request;
-    let record = 0;
-    for (const { lbn } of fua || keepsAnswers ? segments : []) {
-      record = Math.max(record, tree.leafOf(this.#request.node, lbn)?.lastRecord ?? 0);
-    }
-    return record;
+    const { node, keepsMap } = this.#request;
+    return keepsMap ? lastRecordOn(this.#cell, node, segments) : 0;
   }
 
   /** Blocks that were freed may be on their way back, and slack may be given up: then it is worth waiting. */
@@ -231,8 +226,7 @@ export class WriteOperation {
   }
 
   #endPass({ change, mappedBy }: Pass, error: StoreError | null): void {
-    const { node, fua, keepsAnswers } = this.#request;
-    const isKept = fua || keepsAnswers;
+    const { node, keepsMap } = this.#request;
     const overtaken: Piece[] = [];
     if (!error) {
       for (const record of change?.records ?? []) {
@@ -241,8 +235,8 @@ export class WriteOperation {
         } else overtaken.push(...piecesOf(record));
       }
       // A crash must not lose the mapping of what was written.
-      if (isKept && (change || mappedBy > this.#cell.journal.durableRecord))
-        this.#needsFlush = true;
+      const isPending = change !== undefined || mappedBy > this.#cell.journal.durableRecord;
+      if (keepsMap && isPending) this.#needsFlush = true;
     } else {
       const { allocator } = this.#cell.state;
       for (const run of change?.reserved ?? []) allocator.releaseReservation(run);
