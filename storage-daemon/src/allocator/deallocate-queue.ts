@@ -45,6 +45,11 @@ export class DeallocateQueue {
     return this.#queuedBlocks;
   }
 
+  /** The run that waits longest. */
+  get first(): BlockRun | undefined {
+    return this.#runs[0];
+  }
+
   /** Blocks that the device is being told of. */
   get inFlightBlocks(): number {
     return this.#inFlightBlocks;

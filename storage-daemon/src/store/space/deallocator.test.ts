@@ -1,10 +1,18 @@
 /** What devices are told of freed blocks, and that nobody has to wait for it. */
 import { describe, expect, test } from '@jest/globals';
 
+import { CellAllocator } from '../../allocator/cell-allocator.ts';
+import { GroupBitmap } from '../../allocator/group-bitmap.ts';
+import { GroupOwners } from '../../allocator/group-owners.ts';
+import { IoTracker } from '../../allocator/io-tracker.ts';
+import { DeviceError } from '../../device/block-device.ts';
 import { DrivenPool, formatImages } from '../../testing/runs/driven-pool.ts';
 import { storeEngine } from '../../testing/store-engine.ts';
 import { blockSizeBytes } from '../../units.ts';
+import type { PoolDevices } from '../pool-devices.ts';
 import type { DeallocateOptions, NodeIo } from '../store-api.ts';
+import type { StoreEnvironment } from '../store-environment.ts';
+import { Deallocator } from './deallocator.ts';
 
 const fast: DeallocateOptions = { bytesPerSecond: 1e12 };
 /** Nothing but the first request, within the life of a test. */
@@ -94,4 +102,41 @@ describe('Deallocator', () => {
     await rest(pool);
     expect(deviceRequests(pool)).toBe(requests);
   });
+});
+
+/** Every second block of a group, as many as a queue takes. */
+const queuedRuns = 8192;
+
+function fullAllocator(): CellAllocator {
+  const options = { groupBlocks: 4 * queuedRuns };
+  const owners = new GroupOwners(1);
+  const allocator = new CellAllocator(options, { tracker: new IoTracker(), owners });
+  allocator.addGroup(new GroupBitmap(0, options.groupBlocks));
+  allocator.reserveData(allocator.availableCount);
+  return allocator;
+}
+
+test('a device that refuses while full queues of many cells wait gets none of them', async () => {
+  let requests = 0;
+  const refusal = new DeviceError('unsupported', 'no', { deviceName: 'disk', offsetBytes: 0 });
+  const devices: Partial<PoolDevices> = {
+    canDeallocate: () => requests === 0,
+    deallocate: (_, done) => {
+      requests++;
+      queueMicrotask(() => done(refusal));
+    },
+  };
+  const environment: Partial<StoreEnvironment> = { yieldTurn: async () => {}, log: () => {} };
+  const deallocator = new Deallocator(
+    { ...fast, runBlocksMin: 1 },
+    { devices: devices as PoolDevices, environment: environment as StoreEnvironment },
+  );
+  const allocators = [1, 2, 3, 4].map(fullAllocator);
+  for (const allocator of allocators) deallocator.serve(allocator);
+  const pbns = Array.from({ length: queuedRuns }, (_, index) => 2 + 2 * index);
+  for (const { deallocation } of allocators) expect(deallocation!.accept(pbns)).toEqual([]);
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  expect(requests).toBe(1);
+  expect(deallocator.queuedBlocks).toBe(0);
+  for (const { availableCount } of allocators) expect(availableCount).toBe(queuedRuns);
 });

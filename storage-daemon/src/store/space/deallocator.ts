@@ -85,16 +85,10 @@ export class Deallocator {
   }
 
   #next(): void {
-    const cell = this.#isStopped ? undefined : this.#nextServed();
+    const cell = this.#nextServed();
     const run = cell?.queue.take();
     if (!cell || !run) {
       this.#isBusy = false;
-      return;
-    }
-    if (!this.#devices.canDeallocate(run.pbn)) {
-      // It has refused since the run was queued.
-      cell.allocator.endDeallocation(run);
-      this.#next();
       return;
     }
     this.#devices.deallocate(run, (error) => {
@@ -104,15 +98,29 @@ export class Deallocator {
     });
   }
 
-  /** Cells take turns: one that deletes a lot does not keep the others waiting. */
+  /**
+   * The cell whose turn it is, with a run that its device takes: one that deletes a lot does not keep the others waiting.
+   * Runs of a device that has refused since they were queued are given back, however many they are.
+   */
   #nextServed(): ServedCell | undefined {
+    if (this.#isStopped) return undefined;
     for (let step = 0; step < this.#cells.length; step++) {
       const cell = this.#cells[(this.#nextCell + step) % this.#cells.length]!;
+      this.#giveBackRefused(cell);
       if (cell.queue.queuedBlocks === 0) continue;
       this.#nextCell += step + 1;
       return cell;
     }
     return undefined;
+  }
+
+  #giveBackRefused({ allocator, queue }: ServedCell): void {
+    for (;;) {
+      const { first } = queue;
+      if (!first || this.#devices.canDeallocate(first.pbn)) return;
+      queue.take();
+      allocator.endDeallocation(first);
+    }
   }
 
   #count(blocks: number, error: DeviceError | null): void {
