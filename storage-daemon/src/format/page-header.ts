@@ -19,7 +19,8 @@ import { checkFormat } from './corruption-error.ts';
 
 /** Bytes of the header. */
 export const pageHeaderBytes = 24;
-const pageMagic = 0x5631;
+/** First word of a page with a header. */
+export const pageMagic = 0x5631;
 
 /** What a page with a header is. */
 export const PageType = {

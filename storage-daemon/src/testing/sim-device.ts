@@ -6,6 +6,7 @@
 import { assert } from '@varve/common/assert';
 
 import { DeviceError, type BlockDevice, type DeviceCompletion } from '../device/block-device.ts';
+import { pageHeaderBytes, pageMagic, PageType } from '../format/page-header.ts';
 import { blockSizeBytes } from '../units.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SeededScheduler } from './seeded-scheduler.ts';
@@ -31,6 +32,8 @@ export interface SimDeviceOptions {
   readonly stallMs?: number;
   /** Decides whether the request with this number (from 0, all kinds counted together) fails with an I/O error. */
   readonly failRequest?: (kind: RequestKind, requestIndex: number) => boolean;
+  /** Decides whether a page of a map, a list or a stream is read with a wrong bit. The medium keeps the right one. */
+  readonly rotsPage?: () => boolean;
   /** Told about everything, for traces and for crash enumeration. */
   readonly observe?: (event: DeviceEvent) => void;
 }
@@ -295,7 +298,15 @@ export class SimDevice implements BlockDevice {
       const found = this.#image.read(request.block + index);
       if (found) request.buffer.set(found, start);
       else request.buffer.fill(0, start, start + blockSizeBytes);
+      this.#mayRot(request.buffer.subarray(start, start + blockSizeBytes));
     }
+  }
+
+  #mayRot(block: Uint8Array): void {
+    if (!this.#options.rotsPage || !isPointedTo(block) || !this.#options.rotsPage()) return;
+    // Most of a small map's page is unused: a bit there would prove nothing.
+    const used = [...block.keys()].filter((byte) => byte >= pageHeaderBytes && block[byte] !== 0);
+    if (used.length > 0) block[this.#random.pick(used)]! ^= 1 << this.#random.below(8);
   }
 
   #observe(moment: DeviceEvent['moment'], request: Request): void {
@@ -308,6 +319,12 @@ export class SimDevice implements BlockDevice {
       fua: request.fua,
     });
   }
+}
+
+/** True for pages with a header whose checksum stands in the pointer to them; roots carry their own. */
+function isPointedTo(block: Uint8Array): boolean {
+  const view = new DataView(block.buffer, block.byteOffset, pageHeaderBytes);
+  return view.getUint16(0, true) === pageMagic && view.getUint8(2) !== PageType.cellRoot;
 }
 
 function splitBlocks(firstBlock: number, buffer: Uint8Array): BlockWrite[] {

@@ -4,6 +4,14 @@ import type { PlantedBug } from './planted-bug.ts';
 /** One entry per way of breaking a rule. */
 export const residencyBugs: readonly PlantedBug[] = [
   {
+    name: 'checksums: a page of metadata is not compared with its pointer',
+    file: 'store/checkpoint/page-reads.ts',
+    find: 'if (crc32c(page) === pointer.crc) return null;',
+    replace: 'if (crc32c(page) >= 0) return null;',
+    profile: 'rot',
+    seedsMax: 20,
+  },
+  {
     name: 'map: a frame that has changed stays among those that may be evicted',
     file: 'store/cell-state.ts',
     find: 'if (frame.pbn !== 0) this.pages.forget(frame.pbn);',

@@ -4,6 +4,22 @@ import type { PlantedBug } from './planted-bug.ts';
 /** One entry per way of breaking a promise. */
 export const serviceBugs: readonly PlantedBug[] = [
   {
+    name: 'kept answers: a write in place goes the short way while its map is not durable',
+    file: 'store/io/open-node-io.ts',
+    find: 'const needsNoRecord = !isKept || isMapDurable(this.#cell, this.#node);',
+    replace: 'const needsNoRecord = true;',
+    profile: 'answers',
+    seedsMax: 40,
+  },
+  {
+    name: 'kept answers: an answer does not wait for the record of its write',
+    file: 'store/io/kept-map.ts',
+    find: 'return fua || (keepsAnswers && !isAdvice);',
+    replace: 'return fua;',
+    profile: 'answers',
+    seedsMax: 20,
+  },
+  {
     name: 'FUA in place without a flush of the record that mapped the block',
     file: 'store/io/write-operation.ts',
     find: 'const isPending = change !== undefined || mappedBy > this.#cell.journal.durableRecord;',

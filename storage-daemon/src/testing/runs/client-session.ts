@@ -19,6 +19,14 @@ export interface ClientTolerance {
   readonly deviceErrors: boolean;
 }
 
+/** What users expect, and who is told what they do. */
+export interface ClientOptions {
+  readonly tolerance: ClientTolerance;
+  /** Users rely on what was answered without a flush; only the process may die. */
+  readonly keepsAnswers?: boolean;
+  readonly trace: (line: string) => void;
+}
+
 /** A volume's I/O objects: several may be open, and a flush through one covers all. */
 interface OpenVolume {
   readonly ios: NodeIo[];
@@ -49,6 +57,7 @@ export class ClientSession {
   /** `insufficient-space` answers. */
   noSpaceCount = 0;
   readonly tolerance: ClientTolerance;
+  readonly keepsAnswers: boolean;
   readonly #store: Store;
   readonly #model: StoreModel;
   readonly #trace: (line: string) => void;
@@ -58,10 +67,11 @@ export class ClientSession {
   #failure: Error | undefined;
 
   constructor(
-    options: { tolerance: ClientTolerance; trace: (line: string) => void },
+    options: ClientOptions,
     dependencies: { store: Store; model: StoreModel; random: SeededRandom },
   ) {
     this.tolerance = options.tolerance;
+    this.keepsAnswers = options.keepsAnswers ?? false;
     this.#trace = options.trace;
     this.#store = dependencies.store;
     this.#model = dependencies.model;
@@ -180,7 +190,9 @@ export class ClientSession {
       this.#open.set(volume, open);
     }
     if (open.ios.length === 0 || (open.ios.length < iosMax && this.#random.chance(0.05))) {
-      open.ios.push(this.#store.openIo(nameOf(volume)));
+      const io = this.#store.openIo(nameOf(volume));
+      if (this.keepsAnswers) io.keepsAnswers = true;
+      open.ios.push(io);
     }
     return open;
   }

@@ -485,6 +485,29 @@ export const profiles: Readonly<Record<string, SimProfile>> = {
     operationsPerRound: 80,
     roundCount: 3,
   },
+  /** As `paged`, and now and then a page of metadata is read with a wrong bit. */
+  rot: {
+    space: 'roomy',
+    weights: { write: 40, read: 20, createSnapshot: 10, cloneSnapshot: 6, checkpoint: 8 },
+    geometry: { tableFanOut: 4, leafClusters: 2 },
+    history: { volumesMax: 4, volumeBlocksMax: 400, hotBlocks: 40, rangeBlocksMax: 40 },
+    open: { mapMemoryBytes: 4096 },
+    rotChance: 0.02,
+    operationsPerRound: 80,
+    roundCount: 3,
+  },
+  /** The process dies, the machine does not, and users rely on all that was answered. */
+  answers: {
+    space: 'roomy',
+    keepsAnswers: true,
+    weights: { write: 60, writeZeroes: 6, flush: 0.5, createSnapshot: 8, checkpoint: 0.2 },
+    history: { fuaChance: 0.02, hotBlocks: 4, rangeBlocksMax: 4 },
+    open: { journalTimerMs: 100, checkpointIntervalMs: 30_000, checkpointRecords: 500_000 },
+    stallChance: 0.2,
+    operationsPerRound: 30,
+    roundCount: 6,
+    cleanChance: 0,
+  },
   /** As `paged`, with leaves of many extension pages, several cells, and checkpoints all the time. */
   thrash: {
     space: 'roomy',

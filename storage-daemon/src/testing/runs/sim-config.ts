@@ -28,6 +28,10 @@ export interface SimConfig {
   readonly space: PoolSpace;
   /** Probability that a device request fails. */
   readonly errorChance: number;
+  /** Probability that a page of metadata is read with a wrong bit. */
+  readonly rotChance: number;
+  /** Users rely on what was answered, and only the process dies (`NodeIo.keepsAnswers`). */
+  readonly keepsAnswers: boolean;
   /** How often a round ends by a clean close instead of a crash. */
   readonly cleanChance: number;
   /** How often a recovery is cut short by a crash, up to so many times in a row. */
@@ -44,6 +48,8 @@ export interface SimProfile {
   readonly tearsBlocks?: boolean;
   readonly space?: PoolSpace;
   readonly errorChance?: number;
+  readonly rotChance?: number;
+  readonly keepsAnswers?: boolean;
   readonly stallChance?: number;
   readonly stallMs?: number;
   /** Blocks in the allocation groups of each cell. */
@@ -99,6 +105,8 @@ export function drawConfig(random: SeededRandom, profile: SimProfile): SimConfig
     roundCount: profile.roundCount ?? random.between(1, 3),
     space,
     errorChance: profile.errorChance ?? 0,
+    rotChance: profile.rotChance ?? 0,
+    keepsAnswers: profile.keepsAnswers ?? false,
     cleanChance: profile.cleanChance ?? 0.15,
     recoveryCrashChance: profile.recoveryCrashChance ?? 0.15,
     recoveryCrashesMax: profile.recoveryCrashesMax ?? 3,

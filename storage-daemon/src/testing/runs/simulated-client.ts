@@ -18,7 +18,7 @@ import { SimulationFailure, expectHolds } from '../model/simulation-failure.ts';
 import type { ModelNode, StoreModel } from '../model/store-model.ts';
 import type { WriteEntry } from '../model/write-register.ts';
 import type { SeededRandom } from '../seeded-random.ts';
-import { ClientSession, type ClientTolerance } from './client-session.ts';
+import { ClientSession, type ClientOptions } from './client-session.ts';
 
 /** A range of blocks. */
 export interface BlockRange {
@@ -34,7 +34,7 @@ export class SimulatedClient {
   readonly #random: SeededRandom;
 
   constructor(
-    options: { tolerance: ClientTolerance; trace: (line: string) => void },
+    options: ClientOptions,
     dependencies: { store: Store; model: StoreModel; random: SeededRandom },
   ) {
     this.session = new ClientSession(options, dependencies);
@@ -60,7 +60,7 @@ export class SimulatedClient {
     const entries = this.#addEntries(volume, range, (index) => firstToken + index);
     const what = `write ${volume.name} ${range.lbn}+${range.blockCount} t${firstToken}${fua ? ' fua' : ''}`;
     this.session.submitIo(volume, what, (io, done) => io.write(range.lbn, source, fua, done), {
-      succeeded: () => answer(entries, this.#model.tick(), fua),
+      succeeded: () => answer(entries, this.#model.tick(), fua || this.session.keepsAnswers),
       failed: () => answerUncertain(entries, this.#model.tick()),
     });
   }
@@ -90,7 +90,7 @@ export class SimulatedClient {
       what,
       (io, done) => io.writeZeroes(range.lbn, range.blockCount, fua, done),
       {
-        succeeded: () => answer(entries, this.#model.tick(), fua),
+        succeeded: () => answer(entries, this.#model.tick(), fua || this.session.keepsAnswers),
         failed: () => answerUncertain(entries, this.#model.tick()),
       },
     );

@@ -37,6 +37,7 @@ export interface MachineOptions {
   readonly stallMs?: number;
   readonly trace: (line: string) => void;
   readonly failRequest?: SimDeviceOptions['failRequest'];
+  readonly rotsPage?: SimDeviceOptions['rotsPage'];
   readonly observe?: SimDeviceOptions['observe'];
 }
 
@@ -76,6 +77,7 @@ export class SimulatedMachine {
             stallChance: options.stallChance,
             ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
             ...(options.failRequest && { failRequest: options.failRequest }),
+            ...(options.rotsPage && { rotsPage: options.rotsPage }),
             ...(options.observe && { observe: options.observe }),
           },
           { image, scheduler: this.scheduler, random: random.fork() },

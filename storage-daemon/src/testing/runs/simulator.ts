@@ -127,7 +127,8 @@ class Run {
   }
 
   #boot(withErrors: boolean): SimulatedMachine {
-    const { hasVolatileCache, tearsBlocks, stallChance, stallMs, errorChance } = this.#config;
+    const { hasVolatileCache, tearsBlocks, stallChance, stallMs } = this.#config;
+    const { errorChance, rotChance } = this.#config;
     const faults = this.#random.fork();
     return new SimulatedMachine(
       {
@@ -139,6 +140,7 @@ class Run {
         trace: this.#addTrace,
         observe: (event) => this.#mix(event),
         ...(withErrors && errorChance > 0 && { failRequest: () => faults.chance(errorChance) }),
+        ...(withErrors && rotChance > 0 && { rotsPage: () => faults.chance(rotChance) }),
       },
       { images: this.#images, random: this.#random.fork() },
     );
@@ -170,7 +172,7 @@ class Run {
       judgeRecovery(this.#model, { store, client, random: this.#random }),
     );
     if (twin) await this.#compareTwin(incarnation, twin);
-    if (this.#config.errorChance === 0 || devices === 'reliable') return incarnation;
+    if (!this.#hasFaults || devices === 'reliable') return incarnation;
     // From here on devices fail: the same image is opened again by a machine with faults.
     const images = incarnation.machine.crash('kill');
     this.#images = images;
@@ -183,6 +185,7 @@ class Run {
     const client = new SimulatedClient(
       {
         tolerance: { noSpace: this.#config.space !== 'roomy', deviceErrors: withErrors },
+        keepsAnswers: this.#config.keepsAnswers,
         trace: this.#addTrace,
       },
       { store, model: this.#model, random: this.#random.fork() },
@@ -251,7 +254,7 @@ class Run {
         if (random.chance(0.02)) pendingMax = random.between(1, this.#config.pendingMax);
         await machine.settle();
         client.session.checkFailure();
-        if (random.chance(quietChance) && this.#config.errorChance === 0) {
+        if (random.chance(quietChance) && !this.#hasFaults) {
           await this.#quiet(incarnation, random.chance(0.5));
         }
         continue;
@@ -297,7 +300,7 @@ class Run {
   }
 
   async #endRound(incarnation: Incarnation): Promise<void> {
-    if (this.#config.errorChance === 0 && this.#random.chance(this.#config.cleanChance)) {
+    if (!this.#hasFaults && this.#random.chance(this.#config.cleanChance)) {
       await this.#closeCleanly(incarnation);
       return;
     }
@@ -368,7 +371,12 @@ class Run {
   }
 
   #crashKind(): CrashKind {
+    if (this.#config.keepsAnswers) return 'kill';
     return this.#random.chance(0.6) ? 'power' : 'kill';
+  }
+
+  get #hasFaults(): boolean {
+    return this.#config.errorChance > 0 || this.#config.rotChance > 0;
   }
 }
 
