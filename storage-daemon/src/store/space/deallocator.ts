@@ -99,7 +99,7 @@ export class Deallocator {
   }
 
   /**
-   * The cell whose turn it is, with a run that its device takes: one that deletes a lot does not keep the others waiting.
+   * The cell whose turn it is, with a run that its device takes: one that deletes a lot does not keep others waiting.
    * Runs of a device that has refused since they were queued are given back, however many they are.
    */
   #nextServed(): ServedCell | undefined {
