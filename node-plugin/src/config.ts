@@ -31,6 +31,13 @@ const configSchema = z.strictObject({
   daemonAuthorityFile: absolutePath.optional(),
   daemonCertificateFile: absolutePath.optional(),
   daemonKeyFile: absolutePath.optional(),
+  freezeListen: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, 'must be host:port, such as 192.0.2.1:9809')
+    .optional(),
+  freezeCertificateFile: absolutePath.optional(),
+  freezeKeyFile: absolutePath.optional(),
+  freezeAuthorityFile: absolutePath.optional(),
   logLevel: z.enum(logLevels).default('info'),
 });
 
@@ -63,8 +70,18 @@ const descriptions: Readonly<Record<Key, readonly [placeholder: string, text: st
   daemonAuthorityFile: ['path', 'certificates that those of the daemons are checked with'],
   daemonCertificateFile: ['path', 'certificate for the daemons, with the role node'],
   daemonKeyFile: ['path', 'its key'],
+  freezeListen: ['host:port', 'serves freezes of file systems there; default: not at all'],
+  freezeCertificateFile: ['path', 'its certificate'],
+  freezeKeyFile: ['path', 'and the key of that'],
+  freezeAuthorityFile: ['path', 'certificates that those of its callers are checked with'],
   logLevel: ['level', `one of ${logLevels.join(', ')} (default: info)`],
 };
+
+/** Options that are nothing without each other. */
+const keysTogether: readonly (readonly Key[])[] = [
+  ['daemonCertificateFile', 'daemonKeyFile'],
+  ['freezeListen', 'freezeCertificateFile', 'freezeKeyFile', 'freezeAuthorityFile'],
+];
 
 const environmentPrefix = 'VARVE_NODE_';
 
@@ -102,11 +119,11 @@ export function readConfig(sources: {
     const what = `${origins.get(key)} is ${JSON.stringify(values[key])}`;
     throw new ConfigError(`Reading the configuration failed: ${what}: ${issue?.message}`);
   }
-  const { daemonCertificateFile: certificate, daemonKeyFile: key } = result.data;
-  if ((certificate === undefined) !== (key === undefined)) {
-    throw new ConfigError(
-      'Reading the configuration failed: --daemon-certificate-file and --daemon-key-file go together',
-    );
+  for (const keys of keysTogether) {
+    const given = keys.filter((key) => result.data[key] !== undefined);
+    if (given.length === 0 || given.length === keys.length) continue;
+    const flags = keys.map(flagOf).join(', ');
+    throw new ConfigError(`Reading the configuration failed: ${flags} go together`);
   }
   return result.data;
 }

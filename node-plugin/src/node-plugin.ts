@@ -6,6 +6,8 @@ import type { Logger } from '@varve/common/logger';
 import { Attachment } from './attach/attachment.ts';
 import type { NodePluginConfig } from './config.ts';
 import { DaemonLedgers, type DaemonCredentials } from './filesystem/daemon-ledgers.ts';
+import { FreezeKeeper } from './freeze/freeze-keeper.ts';
+import { FreezeServer } from './freeze/freeze-server.ts';
 import { GrpcServer } from './grpc/grpc-server.ts';
 import { identityService } from './grpc/identity-service.ts';
 import { nodeService } from './grpc/node-service.ts';
@@ -57,6 +59,9 @@ export async function startNodePlugin(
     const services = [registrationService(registration)];
     servers.push(new GrpcServer({ socketPath, services }, { log }));
   }
+  const keeper = new FreezeKeeper({ system, clock: systemClock, log });
+  await keeper.thawAll();
+  const freezes = await startFreezes(config, { keeper, log });
   for (const server of servers) await server.listen();
   log.info({ endpoint, nodeName, driverName }, 'started');
   return {
@@ -64,19 +69,40 @@ export async function startNodePlugin(
     stop: async () => {
       // The registration goes first, so that kubelet sends no more calls.
       for (const server of servers.toReversed()) await server.close();
+      await freezes?.close();
+      await keeper.close();
       await ledgers.close();
     },
   };
 }
 
+async function startFreezes(
+  config: NodePluginConfig,
+  dependencies: { readonly keeper: FreezeKeeper; readonly log: Logger },
+): Promise<FreezeServer | undefined> {
+  const {
+    freezeListen: listen,
+    freezeCertificateFile,
+    freezeKeyFile,
+    freezeAuthorityFile,
+  } = config;
+  if (listen === undefined) return undefined;
+  const certificate = readText(freezeCertificateFile) ?? '';
+  const key = readText(freezeKeyFile) ?? '';
+  const authority = readText(freezeAuthorityFile) ?? '';
+  return FreezeServer.start({ listen, certificate, key, authority }, dependencies);
+}
+
+function readText(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8').trim();
+}
+
 function readCredentials(config: NodePluginConfig): DaemonCredentials {
-  const read = (file: string | undefined): string | undefined =>
-    file === undefined ? undefined : readFileSync(file, 'utf8').trim();
-  const certificate = read(config.daemonCertificateFile);
-  const key = read(config.daemonKeyFile);
+  const certificate = readText(config.daemonCertificateFile);
+  const key = readText(config.daemonKeyFile);
   return {
-    token: read(config.daemonTokenFile),
-    certificateAuthority: read(config.daemonAuthorityFile),
+    token: readText(config.daemonTokenFile),
+    certificateAuthority: readText(config.daemonAuthorityFile),
     clientCertificate:
       certificate === undefined || key === undefined ? undefined : { certificate, key },
   };

@@ -49,6 +49,16 @@ export async function readStagedVolume(
   return text === undefined ? undefined : parseStagedVolume(name, text);
 }
 
+/** All volumes of this node. */
+export async function listStagedVolumes(system: StateSystem): Promise<readonly StagedVolume[]> {
+  const volumes: StagedVolume[] = [];
+  for (const name of await system.listStates()) {
+    const text = await system.readState(name);
+    if (text !== undefined) volumes.push(parseStagedVolume(name, text));
+  }
+  return volumes;
+}
+
 /** Remembers a volume, durably. */
 export async function writeStagedVolume(system: StateSystem, volume: StagedVolume): Promise<void> {
   await system.writeState(stateNameOf(volume.volumeHandle), `${JSON.stringify(volume)}\n`);

@@ -17,12 +17,13 @@ import type {
   NvmeDevice,
   ProbeResult,
 } from './node-system.ts';
-import { requireProgram } from './run-program.ts';
+import { requireProgram, runProgram } from './run-program.ts';
 import { StateFolder } from './state-folder.ts';
 import { SysfsNvme } from './sysfs-nvme.ts';
 
 /** Mounting replays a journal, unmounting writes back what is in memory: both take their time. */
 const mountTimeoutMs = 90_000;
+const freezeTimeoutMs = 10_000;
 
 /** The real machine. */
 export class LinuxSystem implements NodeSystem {
@@ -128,6 +129,16 @@ export class LinuxSystem implements NodeSystem {
 
   async flushDevice(device: string): Promise<void> {
     await requireProgram('blockdev', ['--flushbufs', device], { timeoutMs: mountTimeoutMs });
+  }
+
+  async freezeFilesystem(path: string): Promise<void> {
+    await requireProgram('fsfreeze', ['--freeze', path], { timeoutMs: freezeTimeoutMs });
+  }
+
+  async thawFilesystem(path: string): Promise<void> {
+    const result = await runProgram('fsfreeze', ['--unfreeze', path], freezeTimeoutMs);
+    if (result.code === 0 || result.stderr.includes('Invalid argument')) return;
+    throw new Error(`Thawing ${path} failed: ${result.stderr.trim()}`);
   }
 
   async listStates(): Promise<readonly string[]> {

@@ -120,6 +120,10 @@ export interface FilesystemSystem {
   syncFilesystem(path: string): Promise<void>;
   /** Writes back and forgets what the kernel holds of a device. */
   flushDevice(device: string): Promise<void>;
+  /** Stops all writes to a mounted file system, durably. */
+  freezeFilesystem(path: string): Promise<void>;
+  /** Ends a freeze. One that is not frozen is fine. */
+  thawFilesystem(path: string): Promise<void>;
 }
 
 /** State files, replaced as a whole. */

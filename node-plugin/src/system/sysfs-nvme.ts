@@ -3,7 +3,7 @@
  * subsystem, without it to the controller; both have a link `device` to what names the subsystem. A controller
  * that vanishes while it is read is gone; anything else that cannot be read is an error.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { constants, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NvmeController, NvmeDevice } from './node-system.ts';
 
@@ -62,7 +62,14 @@ export class SysfsNvme {
   /** Writes to a controller's file; one that is gone needs nothing. */
   async tell(controller: string, file: 'delete_controller' | 'rescan_controller'): Promise<void> {
     try {
-      await writeFile(join(this.#root, 'class/nvme', controller, file), '1', { flag: 'r+' });
+      // Neither to be read nor to be created: sysfs refuses both, also to root.
+      const path = join(this.#root, 'class/nvme', controller, file);
+      const opened = await open(path, constants.O_WRONLY);
+      try {
+        await opened.write('1');
+      } finally {
+        await opened.close();
+      }
     } catch (error) {
       if (!isGone(error)) throw error;
     }

@@ -44,6 +44,7 @@ export class FakeSystem implements NodeSystem {
   readonly connectStrings: string[] = [];
   /** Portals at which nothing listens. */
   readonly deadPorts = new Set<number>();
+  readonly frozen = new Set<string>();
   isUnreadable = false;
   multipath = true;
   faults: FaultPlan = () => undefined;
@@ -222,6 +223,17 @@ export class FakeSystem implements NodeSystem {
 
   async flushDevice(): Promise<void> {
     await this.#step('flushDevice', () => undefined);
+  }
+
+  async freezeFilesystem(path: string): Promise<void> {
+    await this.#step('freezeFilesystem', () => {
+      assert(!this.frozen.has(path), `${path} is frozen once`);
+      this.frozen.add(path);
+    });
+  }
+
+  async thawFilesystem(path: string): Promise<void> {
+    await this.#step('thawFilesystem', () => void this.frozen.delete(path));
   }
 
   async listStates(): Promise<readonly string[]> {
