@@ -183,12 +183,6 @@ export const nvmeTransferBytesMax = mebibyteBytes;
  */
 export const nvmeQueueDataBytesMax = 16 * mebibyteBytes;
 
-/** Largest buffer of a write that is kept to be used again; larger ones are rare, or worth their own. */
-export const nvmeSpareBufferBytesMax = 128 * 1024;
-
-/** Buffers that are kept, of one target. */
-export const nvmeSpareBytesMax = 16 * mebibyteBytes;
-
 /** The same for all queues together. Beyond it, each queue still has one command under way. */
 export const nvmeTargetDataBytesMax = 512 * mebibyteBytes;
 
@@ -245,6 +239,12 @@ export const nvmeTcpKeepAliveMs = 30_000;
 
 /** How often deadlines of NVMe connections and controllers are looked at; they count in seconds. */
 export const nvmeSweepIntervalMs = 1_000;
+
+/**
+ * NVMe connections of a reactor that its ring serves, with 0.3 MiB of locked memory each; further ones are served by
+ * Node's own sockets.
+ */
+export const nvmeRingConnectionsMax = 512;
 
 /** Connections of all NVMe hosts: as many as a process should have sockets. */
 export const nvmeConnectionsMax = 8192;

@@ -5,10 +5,10 @@
  * command that still runs for an older one of the same host on the same volume has ended: an old write cannot land
  * after the host was told that it is connected again. Older controllers stay: they may be another path.
  */
-import { nvmeControllersMax, nvmeDiscoveriesMax } from '../limits.ts';
+import { nbdBufferClasses, nvmeControllersMax, nvmeDiscoveriesMax } from '../limits.ts';
+import { IoBufferPool } from '../nbd/io-buffer.ts';
 import { roundKeepAlive } from './controller/features.ts';
 import { NvmeController } from './controller/nvme-controller.ts';
-import { DataBuffers } from './data-buffers.ts';
 import type { TargetBudget } from './nvme-budget.ts';
 import { NvmeStatus, type NvmeStatusValue } from './nvme-status.ts';
 import type {
@@ -45,6 +45,8 @@ export interface NvmeTargetOptions {
 /** What a target needs. */
 export interface NvmeTargetDependencies {
   readonly subsystems: NvmeSubsystems;
+  /** Where data of commands lies while they run; ordinary memory by default. */
+  readonly buffers?: IoBufferPool | undefined;
 }
 
 /** CNTLID is 16 bits; 0xfff0 and above mean something else. */
@@ -56,7 +58,7 @@ const busy: ConnectRefusal = { status: NvmeStatus.CONNECT_CONTROLLER_BUSY, resul
 export class NvmeTarget {
   /** Memory for data, shared by all queues. */
   readonly budget: TargetBudget = { usedBytes: 0 };
-  readonly buffers = new DataBuffers();
+  readonly buffers: IoBufferPool;
   /** Queues whose host did not prove itself. */
   authenticationFailureCount = 0;
   readonly #firmwareRevision: string;
@@ -66,9 +68,11 @@ export class NvmeTarget {
   #lastControllerId = 0;
   #isStopping = false;
 
-  constructor({ firmwareRevision }: NvmeTargetOptions, { subsystems }: NvmeTargetDependencies) {
+  constructor({ firmwareRevision }: NvmeTargetOptions, dependencies: NvmeTargetDependencies) {
+    const { subsystems, buffers } = dependencies;
     this.#firmwareRevision = firmwareRevision;
     this.#subsystems = subsystems;
+    this.buffers = buffers ?? new IoBufferPool(nbdBufferClasses, allocate);
   }
 
   /** All controllers, ending ones included. */
@@ -202,6 +206,10 @@ export class NvmeTarget {
     this.#endWaiters.delete(controller);
     for (const resolve of waiters) resolve();
   }
+}
+
+function allocate(sizeBytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(sizeBytes);
 }
 
 function refuse(refusal: NvmeRefusal): ConnectRefusal {

@@ -2,6 +2,7 @@
  * What the NVMe/TCP core asks of the world: volumes, who may attach them, and the connections' owner. Nothing here
  * knows a socket, a store or a clock.
  */
+import type { Reply } from '../nbd/output-queue.ts';
 import type { DhchapGroupId, DhchapHashId } from './auth/dhchap-parameters.ts';
 import type { DhchapSecret } from './auth/dhchap-secret.ts';
 
@@ -97,8 +98,8 @@ export interface NvmeTransportAddress {
  * returns.
  */
 export interface NvmeQueueActions {
-  /** Sends bytes in order; the buffer is the owner's from now on. */
-  send(bytes: Buffer): void;
+  /** Sends bytes or a reply, in order; they are the owner's from now on. */
+  send(item: Buffer | Reply): void;
   /** Whether more input is wanted; input that comes all the same is kept. */
   setReading(isReading: boolean): void;
   /**

@@ -14,14 +14,13 @@ import { listenForNbd, nbdSocketOptions, type NbdListener } from './nbd-listener
 import { createTransport, type NbdTransport } from './nbd-transport.ts';
 import type { ExportedVolumes } from './node-exports.ts';
 import { adoptSocket } from './sockets/socket-descriptor.ts';
-import type { IoRing } from '../uring/io-ring.ts';
 
 /** What the connections need. */
 export interface ConnectionsDependencies {
   readonly volumes: ExportedVolumes;
   readonly log: ReactorNotices['log'];
-  /** Undefined: Node's own sockets serve. */
-  readonly ioRing?: IoRing | undefined;
+  /** Moves the bytes; Node's own sockets by default. */
+  readonly transport?: NbdTransport | undefined;
   /** Takes clients whose export is elsewhere; these must not be on a ring. */
   readonly handOver?: (client: LeavingNbdClient) => void;
 }
@@ -37,9 +36,9 @@ export class Connections {
   #isFull = false;
   #closed: Promise<void> | undefined;
 
-  constructor({ volumes, log, ioRing, handOver }: ConnectionsDependencies) {
+  constructor({ volumes, log, transport, handOver }: ConnectionsDependencies) {
     this.#handOver = handOver;
-    this.#transport = createTransport(ioRing);
+    this.#transport = transport ?? createTransport(undefined);
     this.#log = log;
     this.#volumes = volumes;
   }

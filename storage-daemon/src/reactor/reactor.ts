@@ -10,6 +10,7 @@ import { HostGrants } from './host-grants.ts';
 import { chooseIoEngine } from './io-engine.ts';
 import { markAsIoFlusher } from './memory-pressure.ts';
 import type { ReactorThreadOptions } from './messages.ts';
+import { createTransport } from './nbd-transport.ts';
 import { NvmeServer } from './nvme/nvme-server.ts';
 import { VolumeSubsystems } from './nvme/volume-subsystems.ts';
 import { createBlockStoreEngine } from './pools/block-store-engine.ts';
@@ -24,11 +25,14 @@ const createParts = ({ log }: ReactorNotices): ReactorParts => {
   return {
     engine: createBlockStoreEngine(chosen, log),
     createExports: (parts) => {
+      // One for both: they share the buffers of requests.
+      const transport = createTransport(chosen.ioRing);
       const access = new HostGrants(parts.pools);
       return new ReactorExports({
-        nbd: new Connections({ ...parts, ioRing: chosen.ioRing }),
+        nbd: new Connections({ ...parts, transport }),
         nvme: new NvmeServer({
           ...parts,
+          transport,
           subsystems: new VolumeSubsystems({ ...parts, access }),
           version: daemonVersion,
         }),

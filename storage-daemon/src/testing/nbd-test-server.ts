@@ -8,6 +8,7 @@ import { openFileDevice } from '../device/file-device.ts';
 import { openUringDevice } from '../device/uring-device.ts';
 import { Connections } from '../reactor/connections.ts';
 import { createReactorEnvironment } from '../reactor/control/reactor-environment.ts';
+import { createTransport } from '../reactor/nbd-transport.ts';
 import { formatStore } from '../store/format-store.ts';
 import { openStore } from '../store/open-store.ts';
 import type { NodeName, Store } from '../store/store-api.ts';
@@ -100,7 +101,7 @@ export class NbdTestServer {
       },
     });
     const log = (_level: string, message: string) => void logs.push(message);
-    const connections = new Connections({ volumes, log, ioRing });
+    const connections = new Connections({ volumes, log, transport: createTransport(ioRing) });
     const addresses = await connections.listen([
       { kind: 'unix', path: join(folder, 'nbd.sock') },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },

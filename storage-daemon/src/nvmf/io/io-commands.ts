@@ -6,6 +6,7 @@
  * copy-on-write volume has no place to keep for them.
  */
 import { nvmeTransferBytesMax } from '../../limits.ts';
+import type { IoBufferPool } from '../../nbd/io-buffer.ts';
 import { blockSizeBytes } from '../../units.ts';
 import {
   discardBlocksMax,
@@ -14,7 +15,6 @@ import {
   verifyShift,
 } from '../controller/identify.ts';
 import { NvmeStatus, type NvmeStatusValue } from '../nvme-status.ts';
-import { readHeadroomBytes, readTailroomBytes } from '../pdu/encode-pdu.ts';
 import type { NvmeCompletion, NvmeVolume } from '../ports.ts';
 import type { CommandSlot } from '../queue/command-slot.ts';
 import { broadcastNsid, IoOpcode, volumeNsid } from '../wire-constants.ts';
@@ -27,8 +27,8 @@ export interface IoQueue {
   readonly isOpen: boolean;
   /** Completes without data. */
   complete(command: CommandSlot, status: NvmeStatusValue): void;
-  /** Completes a read: headroom, data, tailroom. */
-  completeRead(command: CommandSlot, buffer: Buffer): void;
+  /** Completes a read, whose buffer is full. */
+  completeRead(command: CommandSlot): void;
 }
 
 const known: ReadonlySet<number> = new Set(Object.values(IoOpcode));
@@ -39,10 +39,12 @@ const deallocateBit = 0x4;
 export class IoCommands {
   readonly #volume: NvmeVolume;
   readonly #queue: IoQueue;
+  readonly #buffers: IoBufferPool;
   /** Completions of the rare commands that need one of their own, by slot; the last of each slot. */
   readonly #special = new Map<number, NvmeCompletion>();
 
-  constructor(volume: NvmeVolume, queue: IoQueue) {
+  constructor(volume: NvmeVolume, queue: IoQueue, buffers: IoBufferPool) {
+    this.#buffers = buffers;
     this.#volume = volume;
     this.#queue = queue;
   }
@@ -121,10 +123,8 @@ export class IoCommands {
   }
 
   #read(command: CommandSlot, offsetBytes: number, lengthBytes: number): void {
-    const buffer = Buffer.allocUnsafe(readHeadroomBytes + lengthBytes + readTailroomBytes);
-    const target = buffer.subarray(readHeadroomBytes, readHeadroomBytes + lengthBytes);
-    command.readBuffer = buffer;
-    this.#volume.read(offsetBytes, target, this.#completion(command));
+    command.buffer = this.#buffers.acquire(lengthBytes);
+    this.#volume.read(offsetBytes, command.buffer.view(lengthBytes), this.#completion(command));
   }
 
   /** Both read the media; Compare after all of its data has come. */
@@ -184,7 +184,7 @@ export class IoCommands {
   #completion(command: CommandSlot): NvmeCompletion {
     command.completion ??= (failure) => {
       if (failure) this.#queue.complete(command, failureStatus(command.opcode, failure));
-      else if (command.readBuffer) this.#queue.completeRead(command, command.readBuffer);
+      else if (command.opcode === IoOpcode.READ) this.#queue.completeRead(command);
       else this.#queue.complete(command, NvmeStatus.SUCCESS);
     };
     return command.completion;

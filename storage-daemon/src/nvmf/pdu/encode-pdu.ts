@@ -25,10 +25,6 @@ export interface Digests {
 
 /** Bytes of a CapsuleResp without digest. */
 const capsuleRespBytes = PduHeaderBytes.COMMON + cqeBytes;
-/** Room in front of a read's data, for a C2HData header with digest; the data stays aligned to 8 bytes. */
-export const readHeadroomBytes = 32;
-/** Room behind a read's data: its digest, then a CapsuleResp. */
-export const readTailroomBytes = digestBytes + capsuleRespBytes + digestBytes;
 /** Bytes of an offending header that a TermReq repeats. */
 const termHeaderBytesMax = 128;
 
@@ -41,13 +37,6 @@ export function encodeIcResp(digestBits: number, h2cDataBytesMax: number): Buffe
   bytes.writeUInt32LE(PduHeaderBytes.IC, 4);
   bytes[11] = digestBits;
   bytes.writeUInt32LE(h2cDataBytesMax, 12);
-  return bytes;
-}
-
-/** A completion. */
-export function encodeCapsuleResp(completion: Completion, hasHeaderDigest: boolean): Buffer {
-  const bytes = Buffer.allocUnsafe(capsuleRespBytes + (hasHeaderDigest ? digestBytes : 0));
-  writeCapsuleResp(bytes, 0, completion, hasHeaderDigest);
   return bytes;
 }
 
@@ -72,39 +61,33 @@ export function encodeR2t(
   return bytes;
 }
 
-/**
- * A read's data and its completion, in one piece. `buffer` is headroom, data, tailroom. Without a completion the
- * data says itself that the command succeeded (SUCCESS flag), which a host must have allowed.
- */
-export function encodeReadReply(
-  buffer: Buffer,
-  commandId: number,
-  digests: Digests,
-  completion: Completion | undefined,
-): Buffer {
-  const { hasHeaderDigest, hasDataDigest } = digests;
-  const dataBytes = buffer.length - readHeadroomBytes - readTailroomBytes;
+/** Bytes of the header in front of a read's data. */
+export function readHeadBytes({ hasHeaderDigest }: Digests): number {
+  return PduHeaderBytes.DATA + (hasHeaderDigest ? digestBytes : 0);
+}
+
+/** Writes the header in front of a read's data. Without a completion behind it, it says that the command succeeded. */
+export function writeReadHead(
+  bytes: Buffer,
+  at: number,
+  read: { readonly commandId: number; readonly dataBytes: number; readonly isSuccess: boolean },
+  { hasHeaderDigest, hasDataDigest }: Digests,
+): void {
+  const { commandId, dataBytes, isSuccess } = read;
   assert(dataBytes > 0, 'a C2HData without data');
   const headBytes = PduHeaderBytes.DATA + (hasHeaderDigest ? digestBytes : 0);
-  const start = readHeadroomBytes - headBytes;
-  const dataEnd = readHeadroomBytes + dataBytes;
   let flags: number = PduFlag.LAST;
-  if (!completion) flags |= PduFlag.SUCCESS;
+  if (isSuccess) flags |= PduFlag.SUCCESS;
   if (hasHeaderDigest) flags |= PduFlag.HDGST;
   if (hasDataDigest) flags |= PduFlag.DDGST;
-  writeCommonHeader(buffer, start, { type: PduType.C2H_DATA, flags, dataOffset: headBytes });
-  const endOfData = dataEnd + (hasDataDigest ? digestBytes : 0);
-  buffer.writeUInt32LE(endOfData - start, start + 4);
-  buffer.writeUInt32LE(commandId, start + 8);
-  buffer.writeUInt32LE(0, start + 12);
-  buffer.writeUInt32LE(dataBytes, start + 16);
-  buffer.writeUInt32LE(0, start + 20);
-  if (hasHeaderDigest) writeHeaderDigest(buffer, start, PduHeaderBytes.DATA);
-  if (hasDataDigest) {
-    buffer.writeUInt32LE(crc32c(buffer.subarray(readHeadroomBytes, dataEnd)), dataEnd);
-  }
-  if (!completion) return buffer.subarray(start, endOfData);
-  return buffer.subarray(start, writeCapsuleResp(buffer, endOfData, completion, hasHeaderDigest));
+  writeCommonHeader(bytes, at, { type: PduType.C2H_DATA, flags, dataOffset: headBytes });
+  const lengthBytes = headBytes + dataBytes + (hasDataDigest ? digestBytes : 0);
+  bytes.writeUInt32LE(lengthBytes, at + 4);
+  bytes.writeUInt32LE(commandId, at + 8);
+  bytes.writeUInt32LE(0, at + 12);
+  bytes.writeUInt32LE(dataBytes, at + 16);
+  bytes.writeUInt32LE(0, at + 20);
+  if (hasHeaderDigest) writeHeaderDigest(bytes, at, PduHeaderBytes.DATA);
 }
 
 /**
@@ -122,13 +105,18 @@ export function encodeTermReq({ fatalError, information }: PduViolation, header:
   return bytes;
 }
 
-/** Returns where it ends. */
-function writeCapsuleResp(
+/** Bytes of a completion. */
+export function completionBytes({ hasHeaderDigest }: Digests): number {
+  return capsuleRespBytes + (hasHeaderDigest ? digestBytes : 0);
+}
+
+/** Writes a completion. */
+export function writeCapsuleResp(
   bytes: Buffer,
   at: number,
   completion: Completion,
-  hasHeaderDigest: boolean,
-): number {
+  { hasHeaderDigest }: Digests,
+): void {
   const flags = hasHeaderDigest ? PduFlag.HDGST : 0;
   writeCommonHeader(bytes, at, { type: PduType.CAPSULE_RESP, flags, dataOffset: 0 });
   const end = at + capsuleRespBytes + (hasHeaderDigest ? digestBytes : 0);
@@ -140,7 +128,6 @@ function writeCapsuleResp(
   bytes.writeUInt16LE(completion.commandId, at + 20);
   bytes.writeUInt16LE(completion.statusWire, at + 22);
   if (hasHeaderDigest) writeHeaderDigest(bytes, at, capsuleRespBytes);
-  return end;
 }
 
 /** All but PLEN; HLEN is that of all PDUs but IC. */

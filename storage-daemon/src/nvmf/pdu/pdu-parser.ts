@@ -74,6 +74,31 @@ export class PduParser {
     }
   }
 
+  /** Takes bytes that are the parser's during the call only. */
+  receiveBorrowed(bytes: Buffer): void {
+    if (this.#phase === 'ended' || bytes.length === 0) return;
+    const at = this.#waiting.length > 0 || this.#isParsing ? 0 : this.#parse(bytes);
+    if (at < bytes.length) this.#waiting.push(Buffer.from(bytes.subarray(at)));
+  }
+
+  /** Bytes of data that come next, and may be put straight to their place; few are not worth that. */
+  get directBytes(): number {
+    const isNext = this.#phase === 'data' && this.#waiting.length === 0 && !this.#isParsing;
+    return isNext && this.#target ? this.#shape.dataBytes - this.#filledBytes : 0;
+  }
+
+  /** Where they go; only while there are some. */
+  get directTarget(): { readonly bytes: Buffer; readonly start: number } {
+    return { bytes: this.#target!, start: this.#filledBytes };
+  }
+
+  /** So many of them are there. */
+  receivedDirect(lengthBytes: number): void {
+    if (this.#phase === 'ended' || lengthBytes === 0) return;
+    const start = this.#filledBytes;
+    this.#dataFilled(this.#target!.subarray(start, start + lengthBytes));
+  }
+
   /** Goes on with what was held back. */
   resume(): void {
     if (this.#isParsing) return;
@@ -174,16 +199,20 @@ export class PduParser {
   }
 
   #takeData(bytes: Buffer, at: number): number {
-    const { dataBytes, hasDataDigest } = this.#shape;
-    const count = Math.min(bytes.length - at, dataBytes - this.#filledBytes);
+    const count = Math.min(bytes.length - at, this.#shape.dataBytes - this.#filledBytes);
     if (this.#target) bytes.copy(this.#target, this.#filledBytes, at, at + count);
-    if (hasDataDigest) this.#crc = crc32c(bytes.subarray(at, at + count), this.#crc);
-    this.#filledBytes += count;
-    if (this.#filledBytes === dataBytes) {
-      if (hasDataDigest) this.#enter('data-digest');
-      else this.#finish(true);
-    }
+    const isAll = at === 0 && count === bytes.length;
+    this.#dataFilled(isAll ? bytes : bytes.subarray(at, at + count));
     return at + count;
+  }
+
+  #dataFilled(bytes: Buffer): void {
+    const { dataBytes, hasDataDigest } = this.#shape;
+    if (hasDataDigest) this.#crc = crc32c(bytes, this.#crc);
+    this.#filledBytes += bytes.length;
+    if (this.#filledBytes < dataBytes) return;
+    if (hasDataDigest) this.#enter('data-digest');
+    else this.#finish(true);
   }
 
   #takeDataDigest(bytes: Buffer, at: number): number {

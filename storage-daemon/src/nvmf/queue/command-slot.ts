@@ -16,6 +16,7 @@
  *   24     16   SGL1: address 8, length 4, reserved 3, type 1
  *   40     24   command dwords 10 to 15
  */
+import type { IoBuffer } from '../../nbd/io-buffer.ts';
 import type { NvmeCompletion } from '../ports.ts';
 import { DataDirection, fabricsOpcode } from '../wire-constants.ts';
 
@@ -43,8 +44,10 @@ export class CommandSlot {
   dword12 = 0;
   dword13 = 0;
   dword14 = 0;
-  /** What the host sends with the command, or what goes to it. */
+  /** What the host sends with the command. */
   data: Buffer | undefined;
+  /** Where that lies, or what a read fills. */
+  buffer: IoBuffer | undefined;
   /** Data that has been asked for, and that has arrived. */
   requestedBytes = 0;
   receivedBytes = 0;
@@ -54,8 +57,6 @@ export class CommandSlot {
   budgetBytes = 0;
   /** What the volume calls when the usual commands end: made once, and used again by the slot's next command. */
   completion: NvmeCompletion | undefined;
-  /** What a read fills: headroom, data, tailroom. */
-  readBuffer: Buffer | undefined;
   /** Called when it is completed or dropped while executing: someone waits for that. */
   settled: (() => void) | undefined;
 
@@ -123,7 +124,6 @@ export class CommandSlot {
   release(): void {
     this.state = 'free';
     this.data = undefined;
-    this.readBuffer = undefined;
     const { settled } = this;
     this.settled = undefined;
     settled?.();

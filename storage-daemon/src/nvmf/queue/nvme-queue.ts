@@ -10,7 +10,13 @@
  */
 import { assert } from '@varve/common/assert';
 
-import { nvmeCapsuleDataBytesMax, nvmeTransferBytesMax } from '../../limits.ts';
+import {
+  nbdDirectPayloadBytesMin,
+  nvmeCapsuleDataBytesMax,
+  nvmeTransferBytesMax,
+} from '../../limits.ts';
+import type { ReceiveSpace } from '../../nbd/session.ts';
+import type { IoBufferPool } from '../../nbd/io-buffer.ts';
 import { judgeAdmin, runAdmin } from '../controller/admin-commands.ts';
 import type { CommandReply } from '../controller/command-reply.ts';
 import type { ControllerQueue, NvmeController } from '../controller/nvme-controller.ts';
@@ -56,6 +62,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   readonly #parser: PduParser;
   readonly #slots = new SlotTable();
   readonly #replies: Replies;
+  readonly #buffers: IoBufferPool;
   readonly #transfers: Transfers;
   readonly #fabrics: FabricsCommands;
   #io: IoCommands | undefined;
@@ -78,7 +85,11 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
       h2cDataBytesMax: options.h2cDataBytesMax ?? nvmeTransferBytesMax,
     };
     this.#parser = new PduParser(this.#terms, this);
-    this.#replies = new Replies(this.#terms, (bytes) => this.#actions.send(bytes));
+    this.#replies = new Replies(this.#terms, {
+      buffers: target.buffers,
+      send: (reply) => this.#actions.send(reply),
+    });
+    this.#buffers = target.buffers;
     this.#transfers = new Transfers(
       {
         terms: this.#terms,
@@ -125,10 +136,35 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
 
   /** Takes bytes that arrived; the buffer is the queue's from now on. */
   receive(bytes: Buffer): void {
+    this.#countReceived();
+    this.#parser.receive(bytes);
+  }
+
+  /** Takes bytes that arrived in memory of the caller's. */
+  receiveBorrowed(bytes: Buffer): void {
+    this.#countReceived();
+    this.#parser.receiveBorrowed(bytes);
+  }
+
+  /** Where a long payload that comes next belongs; `directReceived` must follow, also after the end. */
+  tryReceiveDirect(): ReceiveSpace | undefined {
+    const lengthBytes = this.#parser.directBytes;
+    if (lengthBytes < nbdDirectPayloadBytesMin) return undefined;
+    this.#transfers.directBegan();
+    return { ...this.#parser.directTarget, lengthBytes };
+  }
+
+  /** So many bytes, perhaps none, have come to that place. */
+  directReceived(lengthBytes: number): void {
+    this.#transfers.directEnded();
+    this.#countReceived();
+    this.#parser.receivedDirect(lengthBytes);
+  }
+
+  #countReceived(): void {
     const { controller } = this.#fabrics;
     if (controller) controller.activityCount++;
     this.#receivedCount++;
-    this.#parser.receive(bytes);
   }
 
   /** The connection is gone, or half of it is: nothing goes out any more. */
@@ -191,8 +227,8 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     this.#completeReply(command, { status });
   }
 
-  completeRead(command: CommandSlot, buffer: Buffer): void {
-    if (!this.#isClosed) this.#replies.sendRead(command, buffer);
+  completeRead(command: CommandSlot): void {
+    if (!this.#isClosed) this.#replies.sendRead(command);
     this.#settle(command);
   }
 
@@ -283,7 +319,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
     this.#slots.setLimit(slotCount(queueId, entries));
     this.#replies.connected({ queueId, entries, hasNoSqFlow });
     const { attachment } = controller!;
-    if (queueId > 0) this.#io = new IoCommands(attachment!.volume, this);
+    if (queueId > 0) this.#io = new IoCommands(attachment!.volume, this, this.#buffers);
   }
 
   #completeReply(command: CommandSlot, reply: CommandReply): void {

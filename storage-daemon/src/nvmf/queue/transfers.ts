@@ -6,7 +6,7 @@
  */
 import { assert } from '@varve/common/assert';
 
-import type { DataBuffers } from '../data-buffers.ts';
+import type { IoBuffer, IoBufferPool } from '../../nbd/io-buffer.ts';
 import type { QueueBudget } from '../nvme-budget.ts';
 import { badField, type PduShape, type PduTerms } from '../pdu/check-header.ts';
 import { encodeR2t } from '../pdu/encode-pdu.ts';
@@ -20,7 +20,7 @@ export interface TransfersParts {
   readonly terms: PduTerms;
   readonly slots: SlotTable;
   readonly budget: QueueBudget;
-  readonly buffers: DataBuffers;
+  readonly buffers: IoBufferPool;
 }
 
 /** What transfers lead to. */
@@ -41,6 +41,10 @@ export class Transfers {
   readonly #open = new Set<CommandSlot>();
   /** The command that the present H2CData belongs to. */
   #current: CommandSlot | undefined;
+  /** Bytes are on their way into it, without a copy. */
+  #direct: IoBuffer | undefined;
+  /** That buffer, of a command that is over: free when they have come. */
+  #abandoned: IoBuffer | undefined;
 
   constructor(parts: TransfersParts, actions: TransfersActions) {
     this.#parts = parts;
@@ -69,8 +73,19 @@ export class Transfers {
     const { sglBytes } = command;
     this.#parts.budget.take(sglBytes);
     command.budgetBytes = sglBytes;
-    command.data = this.#parts.buffers.take(sglBytes);
-    return command.data;
+    return this.#takeBuffer(command);
+  }
+
+  /** The data of the present H2CData comes straight into its place, until `directEnded`. */
+  directBegan(): void {
+    this.#direct = this.#current?.buffer;
+  }
+
+  /** Nothing is on its way into that place any more. */
+  directEnded(): void {
+    this.#direct = undefined;
+    if (this.#abandoned) this.#parts.buffers.release(this.#abandoned);
+    this.#abandoned = undefined;
   }
 
   /** Runs a command, or asks for its data, as soon as there is room. */
@@ -145,8 +160,13 @@ export class Transfers {
   giveBack(command: CommandSlot): void {
     if (command.budgetBytes > 0) this.#parts.budget.give(command.budgetBytes);
     command.budgetBytes = 0;
-    if (command.data) this.#parts.buffers.give(command.data);
+    const { buffer } = command;
     command.data = undefined;
+    command.buffer = undefined;
+    if (!buffer) return;
+    // The kernel may still write into it.
+    if (buffer === this.#direct) this.#abandoned = buffer;
+    else this.#parts.buffers.release(buffer);
   }
 
   /** The connection is gone: nothing comes any more. */
@@ -156,9 +176,15 @@ export class Transfers {
     this.#current = undefined;
   }
 
+  #takeBuffer(command: CommandSlot): Buffer {
+    command.buffer = this.#parts.buffers.acquire(command.sglBytes);
+    command.data = command.buffer.view(command.sglBytes);
+    return command.data;
+  }
+
   #begin(command: CommandSlot): void {
     command.state = 'receiving';
-    command.data = this.#parts.buffers.take(command.sglBytes);
+    this.#takeBuffer(command);
     this.#request(command);
   }
 

@@ -1,12 +1,11 @@
 /**
- * One NVMe/TCP connection: its socket and its queue. Replies of one turn of the event loop leave together, in one
- * system call. What the host does not take fills the socket's buffer; then the queue starts no further command.
+ * One NVMe/TCP connection: its socket and its queue. Replies of one turn leave together, in one system call, as one
+ * batch; the next batch is made when that one was sent. What the host does not take waits here; then the queue starts
+ * no further command, which bounds it: by `nvmeOutputBytesMax`, and the replies to commands that were under way.
  *
  * A host that leaves resets its connections: that is no failure. Half a connection is none: nothing is answered into
  * it.
  */
-import { isIPv4, type Socket } from 'node:net';
-
 import { assert } from '@varve/common/assert';
 
 import {
@@ -18,21 +17,30 @@ import {
   nvmeOutputBytesMax,
   nvmeOutputStallTimeoutMs,
 } from '../../limits.ts';
+import { OutputBatch } from '../../nbd/output-batch.ts';
+import { OutputQueue, type Reply } from '../../nbd/output-queue.ts';
+import type { ReceiveSpace } from '../../nbd/session.ts';
 import type { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type { NvmeQueueActions, NvmeTransportAddress } from '../../nvmf/ports.ts';
 import { NvmeQueue, type NvmeWait } from '../../nvmf/queue/nvme-queue.ts';
 import type { ReactorNotices } from '../channel.ts';
 import type { AdoptedNvmeQueue } from '../messages.ts';
-import { leaveSocket } from '../sockets/socket-descriptor.ts';
+import type { ConnectionMemory, NbdMemory } from '../nbd-memory.ts';
+import type { SocketOwner, StreamSocket } from '../sockets/stream-socket.ts';
 
 /** What a connection needs. */
 export interface NvmeConnectionDependencies {
-  readonly socket: Socket;
+  readonly socket: StreamSocket;
+  /** Where the host has reached us. */
+  readonly localAddress: NvmeTransportAddress;
+  readonly memory: NbdMemory;
+  /** Given back to `memory` at the end. */
+  readonly ownMemory: ConnectionMemory;
   readonly target: NvmeTarget;
   readonly log: ReactorNotices['log'];
   /** What the host has sent to whoever accepted the connection; undefined: it is new. */
   readonly begun?: BegunQueue | undefined;
-  /** Takes queues whose subsystem is elsewhere. */
+  /** Takes queues whose subsystem is elsewhere; these must not be on a ring. */
   readonly handOver?: ((queue: LeavingNvmeQueue) => void) | undefined;
 }
 
@@ -44,28 +52,35 @@ export interface LeavingNvmeQueue extends AdoptedNvmeQueue {
   readonly subsystemNqn: string;
 }
 
-type Stage = NvmeWait | 'output';
-
-const timeoutsMs: Record<Stage, number> = {
+const waitTimeoutsMs: Record<NvmeWait, number> = {
   initialization: nvmeInitializationTimeoutMs,
   connect: nvmeConnectTimeoutMs,
   data: nvmeDataTimeoutMs,
-  output: nvmeOutputStallTimeoutMs,
   nothing: Infinity,
 };
 
 /** A host's connection. */
-export class NvmeConnection implements NvmeQueueActions {
+export class NvmeConnection implements NvmeQueueActions, SocketOwner {
   /** Resolves when nothing is left of it. */
   readonly closed: Promise<void>;
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #log: ReactorNotices['log'];
   readonly #queue: NvmeQueue;
-  #output: Buffer[] = [];
-  #outputBytes = 0;
-  #isOutputBlocked = false;
-  #isDisconnecting = false;
+  readonly #memory: NbdMemory;
+  #ownMemory: ConnectionMemory | undefined;
+  readonly #input: Buffer;
+  readonly #output = new OutputQueue();
+  readonly #batch: OutputBatch;
+  readonly #flush = (): void => this.#flushPlanned();
   readonly #handOver: NvmeConnectionDependencies['handOver'];
+  #isFlushPlanned = false;
+  #isSending = false;
+  #sentCount = 0;
+  #isReceiving = false;
+  #isReceivingDirect = false;
+  #isDisconnecting = false;
+  #isSocketEnded = false;
+  #isSocketClosed = false;
   /** What the host has sent, as long as its queue may go elsewhere. */
   #received: Buffer[] | undefined;
   #receivedBytes = 0;
@@ -73,34 +88,32 @@ export class NvmeConnection implements NvmeQueueActions {
   #leavingFor: string | undefined;
   /** Bytes of output that the host has got from whoever accepted its connection. */
   #unsentBytes: number;
-  /** What it waits for, since when, and how far that had come then. */
-  #stage: Stage = 'initialization';
-  #stageStartMs: number | undefined;
-  #progressMark = 0;
+  readonly #inputPatience = new Patience<NvmeWait>();
+  readonly #outputPatience = new Patience<'idle' | 'output' | 'end'>();
   #resolveEnded!: () => void;
+  #resolveSocketClosed!: () => void;
 
-  constructor({ socket, target, log, begun, handOver }: NvmeConnectionDependencies) {
+  constructor(dependencies: NvmeConnectionDependencies) {
+    const { socket, localAddress, memory, ownMemory, target, log, begun, handOver } = dependencies;
     this.#socket = socket;
     this.#log = log;
+    this.#memory = memory;
+    this.#ownMemory = ownMemory;
+    this.#input = ownMemory.input;
+    this.#batch = new OutputBatch(ownMemory.output);
     this.#handOver = handOver;
     this.#received = handOver ? [] : undefined;
     this.#unsentBytes = begun?.answeredBytes ?? 0;
-    this.#queue = new NvmeQueue(
-      { localAddress: localAddressOf(socket) },
-      { target, actions: this },
-    );
+    this.#queue = new NvmeQueue({ localAddress }, { target, actions: this });
     const ended = new Promise<void>((resolve) => {
       this.#resolveEnded = resolve;
     });
     const socketClosed = new Promise<void>((resolve) => {
-      socket.once('close', () => resolve());
+      this.#resolveSocketClosed = resolve;
     });
     this.closed = Promise.all([ended, socketClosed]).then(() => undefined);
-    this.#listen();
-    if (!begun) return;
-    this.#queue.receive(Buffer.from(begun.bytes));
-    // It was paused until somebody listens.
-    if (!this.#isDisconnecting) socket.resume();
+    if (begun) this.#queue.receive(Buffer.from(begun.bytes));
+    socket.start(this);
   }
 
   /** Ends it without a word. */
@@ -108,92 +121,150 @@ export class NvmeConnection implements NvmeQueueActions {
     this.#socket.destroy();
   }
 
-  /** Ends it if the host has taken too long over what it must do. Called every now and then. */
+  /**
+   * Ends it if the host has taken too long over what it must do. Called every now and then. What it must send and what
+   * it must take are watched apart: to do the one is no excuse for the other.
+   */
   checkPatience(nowMs: number): void {
-    const stage = this.#isOutputBlocked ? 'output' : this.#queue.waitsFor;
+    const wait = this.#queue.waitsFor;
     // Slow bytes of the first stages do not count: a host must get through them in time.
-    const { progressMark } = this.#queue;
-    const isProgress = stage === 'data' && progressMark !== this.#progressMark;
-    if (stage !== this.#stage || isProgress || this.#stageStartMs === undefined) {
-      this.#stage = stage;
-      this.#stageStartMs = nowMs;
-      this.#progressMark = progressMark;
-      return;
+    const progressMark = wait === 'data' ? this.#queue.progressMark : 0;
+    const waitedMs = this.#inputPatience.waitedMs(wait, progressMark, nowMs);
+    if (waitedMs > waitTimeoutsMs[wait]) this.#dropSlow(wait, waitTimeoutsMs[wait]);
+    const isWaiting = this.#isSending || !this.#output.isEmpty;
+    const outputStage = this.#isDisconnecting ? 'end' : isWaiting ? 'output' : 'idle';
+    const stalledMs = this.#outputPatience.waitedMs(outputStage, this.#sentCount, nowMs);
+    if (outputStage === 'end' && stalledMs > nvmeLingerTimeoutMs) this.#socket.destroy();
+    if (outputStage === 'output' && stalledMs > nvmeOutputStallTimeoutMs) {
+      this.#dropSlow(outputStage, nvmeOutputStallTimeoutMs);
     }
-    if (nowMs - this.#stageStartMs <= timeoutsMs[stage]) return;
-    this.#log('warn', 'NVMe host takes too long, disconnecting', {
-      stage,
-      timeoutMs: timeoutsMs[stage],
-    });
-    this.#socket.destroy();
   }
 
-  send(bytes: Buffer): void {
+  send(item: Buffer | Reply): void {
+    const lengthBytes = item instanceof Uint8Array ? item.length : item.replyBytes;
     if (this.#unsentBytes > 0) {
-      this.#unsentBytes -= bytes.length;
+      this.#unsentBytes -= lengthBytes;
       assert(this.#unsentBytes >= 0, 'what was answered elsewhere is answered alike');
+      if (!(item instanceof Uint8Array)) item.drop();
       return;
     }
-    this.#sentBytes += bytes.length;
-    if (this.#output.length === 0) setImmediate(() => this.#flushOutput());
-    this.#output.push(bytes);
-    this.#outputBytes += bytes.length;
-    if (this.#outputBytes >= nvmeOutputBytesMax) setImmediate(() => this.#flushOutput());
+    this.#sentBytes += lengthBytes;
+    this.#output.push(item);
+    this.#planFlush();
   }
 
   setReading(isReading: boolean): void {
-    if (this.#isDisconnecting) return;
-    if (isReading) this.#socket.resume();
-    else this.#socket.pause();
+    if (!this.#isDisconnecting) this.#socket.setReading(isReading);
   }
 
+  /** What waits still leaves; then the socket is ended. */
   disconnect(reason: string | undefined): void {
     this.#isDisconnecting = true;
     if (reason !== undefined) this.#log('info', 'NVMe connection ended', { reason });
-    this.#flushOutput();
-    this.#socket.end();
-    // What still comes is dropped, so that the host reads the last words before its side is reset.
-    this.#socket.resume();
-    this.#socket.setTimeout(nvmeLingerTimeoutMs, () => this.#socket.destroy());
+    this.#planFlush();
   }
 
   elsewhere(subsystemNqn: string): void {
     this.#leavingFor = subsystemNqn;
-    this.#leaveWhenFlushed();
+    this.#planFlush();
   }
 
   ended(): void {
     this.#resolveEnded();
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    socket.on('data', (bytes: Buffer) => {
+  receive(bytes: Buffer): void {
+    this.#keep(bytes);
+    if (!this.#isDisconnecting) this.#queue.receive(bytes);
+  }
+
+  receiveSpace(): ReceiveSpace {
+    this.#isReceiving = true;
+    const direct = this.#isDisconnecting ? undefined : this.#queue.tryReceiveDirect();
+    this.#isReceivingDirect = direct !== undefined;
+    return direct ?? { bytes: this.#input, start: 0, lengthBytes: this.#input.length };
+  }
+
+  received(lengthBytes: number): void {
+    this.#isReceiving = false;
+    if (this.#isReceivingDirect) this.#queue.directReceived(lengthBytes);
+    else if (lengthBytes > 0) {
+      const bytes = this.#input.subarray(0, lengthBytes);
       this.#keep(bytes);
-      if (!this.#isDisconnecting) this.#queue.receive(bytes);
-    });
-    socket.on('end', () => socket.destroy());
-    socket.on('drain', () => this.#setOutputBlocked(false));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') return;
-      this.#log('warn', 'NVMe connection failed', { error: error.message });
-    });
-    socket.on('close', () => {
-      this.#isDisconnecting = true;
-      this.#output = [];
-      this.#queue.connectionLost();
-    });
+      if (!this.#isDisconnecting) this.#queue.receiveBorrowed(bytes);
+    }
+    this.#releaseMemory();
+  }
+
+  inputEnded(): void {
+    this.#socket.destroy();
+  }
+
+  sent(): void {
+    this.#isSending = false;
+    this.#batch.clear(this.#memory.buffers);
+    this.#flushOutput();
+    this.#releaseMemory();
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    if (error.code === 'EPIPE' || error.code === 'ECONNRESET') return;
+    this.#log('warn', 'NVMe connection failed', { error: error.message });
+  }
+
+  socketClosed(): void {
+    this.#isDisconnecting = true;
+    this.#isSocketClosed = true;
+    this.#output.clear();
+    this.#queue.connectionLost();
+    this.#resolveSocketClosed();
+    this.#releaseMemory();
+  }
+
+  #planFlush(): void {
+    if (this.#isFlushPlanned || this.#isSocketClosed) return;
+    this.#isFlushPlanned = true;
+    this.#socket.afterTurn(this.#flush);
+  }
+
+  #flushPlanned(): void {
+    this.#isFlushPlanned = false;
+    this.#flushOutput();
   }
 
   #flushOutput(): void {
-    const output = this.#output;
-    if (output.length === 0 || this.#socket.destroyed) return;
-    this.#output = [];
-    this.#outputBytes = 0;
-    this.#socket.cork();
-    for (const bytes of output) this.#socket.write(bytes);
-    this.#socket.uncork();
-    if (this.#socket.writableNeedDrain) this.#setOutputBlocked(true);
+    if (this.#isSocketClosed) return;
+    if (!this.#isSending) {
+      this.#output.moveTo(this.#batch);
+      if (this.#batch.pieceCount > 0) {
+        this.#isSending = true;
+        this.#sentCount++;
+        this.#socket.send(this.#batch);
+      } else this.#allSent();
+    }
+    // It may answer with further output, which plans a flush of its own.
+    this.#queue.setOutputBlocked(this.#output.lengthBytes >= nvmeOutputBytesMax);
+  }
+
+  /** The host gets what it was answered before its connection ends, or goes to another thread. */
+  #allSent(): void {
+    if (this.#leavingFor !== undefined) this.#leave(this.#leavingFor);
+    else if (this.#isDisconnecting && !this.#isSocketEnded) {
+      this.#isSocketEnded = true;
+      this.#socket.end();
+    }
+  }
+
+  /** Not before the system has let go of all of it. */
+  #releaseMemory(): void {
+    if (!this.#isSocketClosed || this.#isSending || this.#isReceiving) return;
+    if (this.#ownMemory) this.#memory.release(this.#ownMemory);
+    this.#ownMemory = undefined;
+  }
+
+  #dropSlow(stage: string, timeoutMs: number): void {
+    this.#log('warn', 'NVMe host takes too long, disconnecting', { stage, timeoutMs });
+    this.#socket.destroy();
   }
 
   /** A copy: the queue may do with the bytes what it wants. */
@@ -213,34 +284,32 @@ export class NvmeConnection implements NvmeQueueActions {
     this.#socket.destroy();
   }
 
-  /** The host has got what it was answered before the connection goes to another thread. */
-  #leaveWhenFlushed(): void {
-    this.#flushOutput();
-    if (this.#socket.writableLength > 0) {
-      this.#socket.write('', () => this.#leaveWhenFlushed());
-      return;
-    }
-    if (this.#socket.destroyed || this.#isDisconnecting) return;
+  #leave(subsystemNqn: string): void {
+    if (this.#isDisconnecting) return;
     this.#isDisconnecting = true;
-    const left = leaveSocket(this.#socket);
-    this.#socket.destroy();
+    const left = this.#socket.detach();
     if (!left) return;
     this.#handOver?.({
-      subsystemNqn: this.#leavingFor!,
+      subsystemNqn,
       fd: left.fd,
       bytes: Buffer.concat([...(this.#received ?? []), left.unread]),
       answeredBytes: this.#sentBytes,
     });
   }
-
-  #setOutputBlocked(isBlocked: boolean): void {
-    this.#isOutputBlocked = isBlocked;
-    this.#queue.setOutputBlocked(isBlocked);
-  }
 }
 
-/** Where the host has reached us; an IPv4 address that came through an IPv6 socket is one nonetheless. */
-function localAddressOf({ localAddress = '', localPort = 0 }: Socket): NvmeTransportAddress {
-  const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '');
-  return { family: isIPv4(address) ? 4 : 6, address, port: localPort };
+/** How long something has been waited for without progress. */
+class Patience<Stage> {
+  #stage: Stage | undefined;
+  #progressMark = 0;
+  #startMs = 0;
+
+  waitedMs(stage: Stage, progressMark: number, nowMs: number): number {
+    if (stage !== this.#stage || progressMark !== this.#progressMark) {
+      this.#stage = stage;
+      this.#progressMark = progressMark;
+      this.#startMs = nowMs;
+    }
+    return nowMs - this.#startMs;
+  }
 }

@@ -11,7 +11,10 @@ import type { NvmeListenAddress } from '../messages.ts';
 const backlog = 1024;
 
 /** What sockets of NVMe/TCP hosts are made with. */
-export const nvmeSocketOptions = { highWaterMark: nvmeOutputBytesMax } as const;
+export const nvmeSocketOptions = {
+  highWaterMark: nvmeOutputBytesMax,
+  allowHalfOpen: true,
+} as const;
 
 /** A listening socket. */
 export interface NvmeListener {
@@ -30,7 +33,10 @@ export async function listenForNvme(
   { host, port }: NvmeListenAddress,
   accept: (socket: Socket) => void,
 ): Promise<NvmeListener> {
-  const server = createServer({ ...nvmeSocketOptions, noDelay: true }, accept);
+  const server = createServer(
+    { ...nvmeSocketOptions, noDelay: true, pauseOnConnect: true },
+    accept,
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const code = systemCode(cause) ?? String(cause);

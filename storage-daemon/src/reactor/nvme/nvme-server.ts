@@ -2,13 +2,14 @@
  * NVMe/TCP of a reactor: listeners, connections, and the target that they share. Looks at all deadlines once a second,
  * and ends what a revoke or the daemon's end takes away.
  */
-import type { Socket } from 'node:net';
+import { isIPv4, type Socket } from 'node:net';
 
 import type { Info } from '@varve/contract/info';
 
 import {
   nvmeConnectionsMax,
   nvmeDiscoveryIdleTimeoutMs,
+  nvmeRingConnectionsMax,
   nvmeSweepIntervalMs,
   nvmeTcpKeepAliveMs,
 } from '../../limits.ts';
@@ -18,7 +19,7 @@ import type { NodeName } from '../../store/store-api.ts';
 import type { ReactorNotices } from '../channel.ts';
 import type { AdoptedNvmeQueue, NvmeListenAddress } from '../messages.ts';
 import type { HostFence } from '../host-access.ts';
-import type { NvmeSubsystems } from '../../nvmf/ports.ts';
+import type { NvmeSubsystems, NvmeTransportAddress } from '../../nvmf/ports.ts';
 import type { OpenPools } from '../pools/open-pools.ts';
 import { adoptSocket } from '../sockets/socket-descriptor.ts';
 import { type BegunQueue, type LeavingNvmeQueue, NvmeConnection } from './nvme-connection.ts';
@@ -28,6 +29,8 @@ import {
   nvmeSocketOptions,
   type NvmeListener,
 } from './nvme-listener.ts';
+import type { NbdMemory } from '../nbd-memory.ts';
+import { type AdoptedSocket, createTransport, type NbdTransport } from '../nbd-transport.ts';
 import { formatSubsystemNqn } from './volume-subsystems.ts';
 
 /** What the server needs. */
@@ -36,6 +39,8 @@ export interface NvmeServerDependencies {
   readonly subsystems: NvmeSubsystems;
   /** Takes queues whose subsystem is elsewhere. */
   readonly handOver?: (queue: LeavingNvmeQueue) => void;
+  /** Moves the bytes; Node's own sockets by default. */
+  readonly transport?: NbdTransport | undefined;
   readonly log: ReactorNotices['log'];
   /** Monotonic milliseconds. */
   readonly clockMs: () => number;
@@ -55,6 +60,9 @@ interface Liveness {
 export class NvmeServer implements HostFence {
   readonly #dependencies: NvmeServerDependencies;
   readonly #target: NvmeTarget;
+  readonly #transport: NbdTransport;
+  /** For connections that find no place on the ring. */
+  readonly #plainTransport: NbdTransport;
   readonly #connections = new Set<NvmeConnection>();
   readonly #listeners: NvmeListener[] = [];
   readonly #liveness = new Map<NvmeController, Liveness>();
@@ -66,7 +74,11 @@ export class NvmeServer implements HostFence {
   constructor(dependencies: NvmeServerDependencies) {
     this.#dependencies = dependencies;
     const { subsystems } = dependencies;
-    this.#target = new NvmeTarget({ firmwareRevision: dependencies.version }, { subsystems });
+    this.#plainTransport = createTransport(undefined);
+    this.#transport = dependencies.transport ?? this.#plainTransport;
+    const { buffers } = this.#transport.memory;
+    const options = { firmwareRevision: dependencies.version };
+    this.#target = new NvmeTarget(options, { subsystems, buffers });
     this.#lastSweepMs = dependencies.clockMs();
     this.#sweepTimer = setInterval(
       () => this.sweep(dependencies.clockMs()),
@@ -82,6 +94,11 @@ export class NvmeServer implements HostFence {
   /** Controllers, those that are ending included. */
   get controllerCount(): number {
     return this.#target.controllerCount;
+  }
+
+  /** Data of commands that are under way. */
+  get dataBytes(): number {
+    return this.#target.budget.usedBytes;
   }
 
   /** Queues whose host did not prove itself, since the start. */
@@ -192,7 +209,8 @@ export class NvmeServer implements HostFence {
     // Of a host that is gone without a word and has no keep-alive timeout, only TCP can tell.
     socket.setKeepAlive(true, nvmeTcpKeepAliveMs);
     const connection = new NvmeConnection({
-      socket,
+      ...this.#adoptSocket(socket),
+      localAddress: localAddressOf(socket),
       target: this.#target,
       log,
       begun,
@@ -200,6 +218,13 @@ export class NvmeServer implements HostFence {
     });
     this.#connections.add(connection);
     void this.#forgetWhenClosed(connection);
+  }
+
+  /** Rings have no memory for any number of connections. */
+  #adoptSocket(socket: Socket): AdoptedSocket & { readonly memory: NbdMemory } {
+    const isFew = this.#connections.size < nvmeRingConnectionsMax;
+    const transport = isFew ? this.#transport : this.#plainTransport;
+    return { ...transport.adopt(socket), memory: transport.memory };
   }
 
   async #forgetWhenClosed(connection: NvmeConnection): Promise<void> {
@@ -217,4 +242,10 @@ export class NvmeServer implements HostFence {
     await Promise.all(connections.map(({ closed }) => closed));
     await listenersClosed;
   }
+}
+
+/** Where the host has reached us; an IPv4 address that came through an IPv6 socket is one nonetheless. */
+function localAddressOf({ localAddress = '', localPort = 0 }: Socket): NvmeTransportAddress {
+  const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '');
+  return { family: isIPv4(address) ? 4 : 6, address, port: localPort };
 }

@@ -124,6 +124,16 @@ export class QueuePair {
     this.#send(bytes);
   }
 
+  /** Takes nothing further that the controller sends, until `resumeReading`: its replies fill the socket. */
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  /** Goes on. */
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
   /** Resets the connection, as Linux does. */
   async close(): Promise<void> {
     this.#socket.resetAndDestroy();

@@ -2,6 +2,10 @@
  * A target with one volume in memory, and connections to it whose actions are recorded. Requests on the volume complete
  * when the test says so.
  */
+import { nbdOutputBatchBytes } from '../../limits.ts';
+import type { IoBufferPool } from '../../nbd/io-buffer.ts';
+import { OutputBatch } from '../../nbd/output-batch.ts';
+import type { Reply } from '../../nbd/output-queue.ts';
 import { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type {
   NvmeAttachment,
@@ -172,7 +176,8 @@ export class ScriptedQueue {
       {
         target,
         actions: {
-          send: (bytes) => {
+          send: (item) => {
+            const bytes = item instanceof Uint8Array ? item : encodeReply(item, target.buffers);
             this.sent.push(bytes);
             this.reader.push(bytes);
           },
@@ -231,6 +236,21 @@ export class ScriptedQueue {
     if (pdu?.type !== 3) return undefined;
     return { fatalError: pdu.header.readUInt16LE(8), information: pdu.header.readUInt32LE(10) };
   }
+}
+
+/** As it would leave. */
+function encodeReply(reply: Reply, buffers: IoBufferPool): Buffer {
+  const batch = new OutputBatch(Buffer.allocUnsafe(nbdOutputBatchBytes));
+  const { replyBytes } = reply;
+  if (!reply.tryEncode(batch)) throw new Error('an empty batch has room for a reply');
+  const pieces = batch.pieces.slice(0, batch.pieceCount);
+  const bytes = Buffer.concat(
+    pieces.map(({ bytes: from, start, lengthBytes }) => from.subarray(start, start + lengthBytes)),
+  );
+  if (bytes.length !== replyBytes)
+    throw new Error(`${bytes.length} bytes instead of ${replyBytes}`);
+  batch.clear(buffers);
+  return bytes;
 }
 
 function readAnswer({ type, header }: ControllerPdu, data: Buffer): Answer {

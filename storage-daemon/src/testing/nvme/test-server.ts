@@ -8,11 +8,15 @@ import { createReactorEnvironment } from '../../reactor/control/reactor-environm
 import type { HostGrant } from '../../reactor/host-access.ts';
 import { NvmeServer } from '../../reactor/nvme/nvme-server.ts';
 import { formatSubsystemNqn, VolumeSubsystems } from '../../reactor/nvme/volume-subsystems.ts';
-import { blockStoreEngine } from '../../reactor/pools/block-store-engine.ts';
+import { chooseIoEngine } from '../../reactor/io-engine.ts';
+import { createTransport } from '../../reactor/nbd-transport.ts';
+import { createBlockStoreEngine } from '../../reactor/pools/block-store-engine.ts';
+import type { StoreEngine } from '../../reactor/pools/store-engine.ts';
 import { OpenPools } from '../../reactor/pools/open-pools.ts';
 import type { Store } from '../../store/store-api.ts';
 import { bytesToBlocks } from '../../units.ts';
 import { VolumeTable } from '../../volume/volume-table.ts';
+import type { TestTransport } from '../nbd-test-server.ts';
 import { NvmeInitiator, type NvmeInitiatorOptions } from '../nvme-initiator/nvme-initiator.ts';
 
 const poolBytes = 512 * 1024 ** 2;
@@ -32,10 +36,15 @@ export class NvmeTestServer {
   readonly grants = new Map<string, HostGrant>();
   readonly #open: NvmeInitiator[] = [];
 
-  private constructor() {
+  readonly #engine: StoreEngine;
+
+  private constructor(testTransport: TestTransport) {
     const log = (_level: string, message: string) => void this.logs.push(message);
     const environment = createReactorEnvironment({ event: () => {}, log });
-    this.pools = new OpenPools(blockStoreEngine, environment);
+    const chosen = chooseIoEngine(testTransport === 'node' ? 'fs' : 'io_uring');
+    this.#engine = createBlockStoreEngine(chosen, log);
+    const transport = createTransport(chosen.ioRing);
+    this.pools = new OpenPools(this.#engine, environment);
     const clockMs = () => performance.now();
     this.volumes = new VolumeTable({ nodes: this.pools.asNodeFinder(), clockMs });
     const access = {
@@ -43,22 +52,27 @@ export class NvmeTestServer {
     };
     const { pools, volumes } = this;
     const subsystems = new VolumeSubsystems({ pools, volumes, access });
-    this.server = new NvmeServer({ pools, subsystems, log, clockMs, version: '0.0.1' });
+    this.server = new NvmeServer({
+      pools,
+      subsystems,
+      transport,
+      log,
+      clockMs,
+      version: '0.0.1',
+    });
   }
 
-  static async start(): Promise<NvmeTestServer> {
-    const made = new NvmeTestServer();
+  static async start(testTransport: TestTransport = 'node'): Promise<NvmeTestServer> {
+    const made = new NvmeTestServer(testTransport);
+    const engine = made.#engine;
     const path = join(made.folder, 'pool');
     writeFileSync(path, '');
     truncateSync(path, poolBytes);
     const environment = createReactorEnvironment({ event: () => {}, log: () => {} });
     const poolUuid = environment.randomUuid();
-    const device = blockStoreEngine.openDevice(path);
+    const device = engine.openDevice(path);
     const geometry = {};
-    await blockStoreEngine.formatStore(
-      { poolName, poolUuid, geometry },
-      { devices: [device], environment },
-    );
+    await engine.formatStore({ poolName, poolUuid, geometry }, { devices: [device], environment });
     const uuidText = Buffer.from(poolUuid)
       .toString('hex')
       .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
@@ -112,6 +126,7 @@ export class NvmeTestServer {
     await this.server.close();
     await this.volumes.closeAll('the test is over');
     await this.pools.close();
+    this.#engine.close();
     rmSync(this.folder, { recursive: true });
   }
 }
