@@ -19,6 +19,8 @@ export interface AdoptedSocket {
 export interface NbdTransport {
   readonly memory: NbdMemory;
   adopt(socket: Socket): AdoptedSocket;
+  /** Ends all connections that the end of this thread would not. */
+  abandon(): void;
 }
 
 /** The fastest transport that there is. */
@@ -31,6 +33,7 @@ function createNetTransport(): NbdTransport {
   return {
     memory,
     adopt: (socket) => ({ socket: new NetSocket(socket), ownMemory: memory.acquire() }),
+    abandon: () => undefined,
   };
 }
 
@@ -47,5 +50,6 @@ function createRingTransport(ioRing: IoRing): NbdTransport {
         ownMemory,
       };
     },
+    abandon: () => sockets.abandon(),
   };
 }

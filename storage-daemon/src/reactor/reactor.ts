@@ -27,6 +27,8 @@ const createParts = ({ log }: ReactorNotices): ReactorParts => {
     createExports: (parts) => {
       // One for both: they share the buffers of requests.
       const transport = createTransport(chosen.ioRing);
+      // Also when an error ends it, while others go on.
+      process.once('exit', () => transport.abandon());
       const access = new HostGrants(parts.pools);
       return new ReactorExports({
         nbd: new Connections({ ...parts, transport }),

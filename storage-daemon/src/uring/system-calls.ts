@@ -37,6 +37,9 @@ const socketPairFunction = libc.func(
 const replaceFunction = libc.func('int dup3(int fd, int target, int flags)');
 const controlFunction = libc.func('int fcntl(int fd, int command, int argument)');
 const closeFunction = libc.func('int close(int fd)');
+const shutdownFunction = libc.func('int shutdown(int socket, int how)');
+/** `SHUT_RDWR` of shutdown(2). */
+const bothWays = 2;
 const mmapFunction = libc.func(
   'int64_t mmap(int64_t address, int64_t length, int protection, int flags, int fd, int64_t offset)',
 );
@@ -129,6 +132,11 @@ export function replaceDescriptor(fd: number, target: number): number {
  */
 export function closeDescriptor(fd: number): number {
   return check(closeFunction(fd));
+}
+
+/** Ends the connection of a socket at once, whoever else still holds it open. */
+export function endConnection(fd: number): number {
+  return check(shutdownFunction(fd, bothWays));
 }
 
 /** Maps `lengthBytes`; answers the address. `fd` is -1 for memory that is no file's. */

@@ -17,7 +17,7 @@ import type { MessageHeader } from '../../uring/message-header.ts';
 import type { OperationType } from '../../uring/ring.ts';
 import { RingSocket } from '../../uring/ring-socket.ts';
 import { cancelOperation, shutDownSocket } from '../../uring/ring-waits.ts';
-import { errorName } from '../../uring/system-calls.ts';
+import { endConnection, errorName } from '../../uring/system-calls.ts';
 import { descriptorOf } from './socket-descriptor.ts';
 import type { SocketOwner, StreamSocket } from './stream-socket.ts';
 
@@ -72,6 +72,14 @@ export class RingSockets {
   forget(slot: number): void {
     this.#sockets[slot] = undefined;
     this.#freeSlots.push(slot);
+  }
+
+  /**
+   * The thread ends without having closed anything: the ring, which nobody reaps any more, would hold the connections
+   * open for as long as the process lives, and their other ends would wait.
+   */
+  abandon(): void {
+    for (const each of this.#sockets) each?.abandon();
   }
 
   /** At the end of the ring's round, or of Node's turn if that comes first. */
@@ -190,6 +198,11 @@ class RingStreamSocket implements StreamSocket {
     if (this.#isReceiving) this.#cancel(receiveType);
     if (this.#isSending) this.#cancel(sendType);
     this.#closeWhenIdle();
+  }
+
+  /** Ends the connection without any order. */
+  abandon(): void {
+    endConnection(this.#ringSocket.fd);
   }
 
   /** The client knows, or never will, that nothing more comes. */
