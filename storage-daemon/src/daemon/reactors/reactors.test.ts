@@ -5,8 +5,12 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { inspectPool } from '../../inspect/inspect-pool.ts';
 import { DaemonProcess } from '../../testing/daemon-process.ts';
+import { formatDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
 import { clientTest, startClient } from '../../testing/external-clients.ts';
-import { NvmeInitiator } from '../../testing/nvme-initiator/nvme-initiator.ts';
+import {
+  NvmeInitiator,
+  type NvmeInitiatorOptions,
+} from '../../testing/nvme-initiator/nvme-initiator.ts';
 import { TestDaemon } from '../../testing/test-daemon.ts';
 
 const mebibyte = 1024 * 1024;
@@ -40,11 +44,15 @@ async function attach(volume: string): Promise<NvmeInitiator> {
   return connect(volume);
 }
 
-async function connect(volume: string): Promise<NvmeInitiator> {
+async function connect(
+  volume: string,
+  options: Pick<NvmeInitiatorOptions, 'digests' | 'secret'> = {},
+): Promise<NvmeInitiator> {
   const { nvme } = await daemon.client.getVolume(volume);
   const { address: host, port } = nvme!.addresses[0]!;
   const { subsystemNqn } = nvme!;
-  const made = await NvmeInitiator.connect({ host, port, hostNqn, subsystemNqn, ioQueues: 2 });
+  const where = { host, port, hostNqn, subsystemNqn };
+  const made = await NvmeInitiator.connect({ ...where, ...options, ioQueues: 2 });
   hosts.push(made);
   return made;
 }
@@ -92,6 +100,19 @@ describe('volumes on several reactors', () => {
     await daemon.client.deleteHost({ volume: 'b', hostNqn });
     await hosts[1]!.admin.closed;
     await expect(connect('b')).rejects.toMatchObject({ status: 0x184 });
+  });
+
+  test('are reached with digests and secrets alike', async () => {
+    await createVolumes();
+    const secret = { hash: undefined, key: Buffer.alloc(32, 1) };
+    for (const volume of ['a', 'b']) {
+      await daemon.client.putHost({ volume, hostNqn }, { hostKey: formatDhchapSecret(secret) });
+      const host = await connect(volume, { secret, digests: { header: true, data: true } });
+      await host.write(0, blockOf(volume));
+      expect((await host.read(0, 1, 1)).equals(blockOf(volume))).toBe(true);
+      const wrong = { ...secret, key: Buffer.alloc(32, 2) };
+      await expect(connect(volume, { secret: wrong })).rejects.toThrow('authentication failed');
+    }
   });
 
   test('are one list, one pool and one index of ids', async () => {
