@@ -1,36 +1,61 @@
 /** `npm run bench`: measures the storage daemon against its peers, side by side, and prints one table of ratios. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
-import { parseCommandLine } from './harness/command-line.ts';
-import { runRows } from './harness/run-rows.ts';
+import { type BenchOptions, parseCommandLine, sampleCountOf } from './harness/command-line.ts';
+import { writeResults } from './harness/markdown.ts';
+import type { BenchRow } from './harness/row.ts';
+import { runRows, type RunOutcome } from './harness/run-rows.ts';
 import { formatTable } from './harness/table.ts';
-import { allRows } from './rows/all-rows.ts';
+import { allGroups } from './rows/all-rows.ts';
 import { killAllServers } from './servers/server-process.ts';
 
-const full = { sampleSeconds: 3, dataBytes: 1024 ** 3 };
-const quick = { sampleSeconds: 1, dataBytes: 512 * 1024 ** 2 };
+/** How long one side is measured for one sample. */
+const sampleSeconds = 1;
+/** Of volumes and files. */
+const dataBytes = 512 * 1024 ** 2;
+
+const allRows = allGroups.flatMap(({ rows }) => rows);
 
 async function main(): Promise<number> {
   const names = allRows.map((row) => row.name);
-  const options = parseCommandLine(process.argv.slice(2), names);
-  const rows = allRows.filter(
-    (row) => options.only?.includes(row.name) ?? (row.isQuick || !options.quick),
-  );
+  const args = process.argv.slice(2);
+  const options = parseCommandLine(args, names);
+  const isWanted = (row: BenchRow): boolean =>
+    options.only?.includes(row.name) ?? (row.isQuick || !options.quick);
   if (options.list) {
-    for (const row of rows) console.log(`${row.name}: ${row.question} (${row.unit})`);
+    for (const row of allRows.filter(isWanted)) {
+      console.log(`${row.name}: ${row.question} (${row.unit})`);
+    }
     return 0;
   }
   endOnInterruption();
-  const { results, skipped, failed } = await runRows(rows, {
-    ...(options.quick ? quick : full),
-    sampleCount: options.samples,
-    print: (line) => console.log(line),
-  });
-  console.log(`\n${formatTable(results, [...skipped, ...failed], allRows)}`);
-  if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
-  }
-  return failed.length === 0 ? 0 : 1;
+  const sampleCount = sampleCountOf(options);
+  const print = (line: string): void => console.log(line);
+  const runOptions = { sampleCount, sampleSeconds, dataBytes, print };
+  const outcome = await runRows(allGroups, isWanted, runOptions);
+  const left = [...outcome.skipped, ...outcome.failed];
+  console.log(`\n${formatTable(outcome.results, left, allRows)}`);
+  writeFiles(options, args, outcome);
+  return outcome.failed.length === 0 ? 0 : 1;
+}
+
+function writeFiles(
+  { json, markdown }: BenchOptions,
+  args: readonly string[],
+  { results, skipped, failed, commandLines }: RunOutcome,
+): void {
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  if (markdown === undefined) return;
+  const document = existsSync(markdown) ? readFileSync(markdown, 'utf8') : '';
+  const input = {
+    arguments: args,
+    date: new Date(),
+    results,
+    skipped: [...skipped, ...failed],
+    rows: allRows,
+    commandLines,
+  };
+  writeFileSync(markdown, writeResults(document, input));
 }
 
 /** Nobody else ends the servers that a row started when the run is interrupted. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { type BenchOptions, createCommand } from './command-line.ts';
+import { type BenchOptions, createCommand, sampleCountOf } from './command-line.ts';
 
 const names = ['nbd/read/peer', 'nbd/write/peer', 'store/read/fio'];
 
@@ -13,7 +13,13 @@ function parse(...args: readonly string[]): BenchOptions {
 
 describe('options', () => {
   test('default to all rows with five samples', () => {
-    expect(parse()).toEqual({ quick: false, list: false, samples: 5 });
+    expect(parse()).toEqual({ quick: false, list: false });
+    expect(sampleCountOf(parse())).toBe(5);
+  });
+
+  test('--quick takes three samples unless told otherwise', () => {
+    expect(sampleCountOf(parse('--quick'))).toBe(3);
+    expect(sampleCountOf(parse('--quick', '--samples', '7'))).toBe(7);
   });
 
   test('--only takes names, and beginnings of names up to a slash', () => {

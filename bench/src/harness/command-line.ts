@@ -1,7 +1,7 @@
 /** The options of `npm run bench`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-import { samplesMin } from './measure.ts';
+import { quickSamples, samplesMin } from './measure.ts';
 
 /** What the command line asks for. */
 export interface BenchOptions {
@@ -11,7 +11,15 @@ export interface BenchOptions {
   readonly list: boolean;
   /** File for the results. */
   readonly json?: string;
-  readonly samples: number;
+  /** File for the results as Markdown. */
+  readonly markdown?: string;
+  /** Samples of each row; undefined means as many as the kind of run takes. */
+  readonly samples?: number;
+}
+
+/** How many samples a run takes. */
+export function sampleCountOf({ quick, samples }: Pick<BenchOptions, 'quick' | 'samples'>): number {
+  return samples ?? (quick ? quickSamples : samplesMin);
 }
 
 /** Reads the options; prints help or what is wrong, and ends the process, as commander does. */
@@ -43,7 +51,15 @@ export function createCommand(rowNames: readonly string[]): Command {
     .option('--quick', 'the most important rows with short samples, under 5 minutes', false)
     .option('--list', 'list the rows and end', false)
     .option('--json <file>', 'write the results to this file')
-    .option('--samples <count>', 'samples of each row', parseSamples, samplesMin);
+    .option(
+      '--markdown <file>',
+      'write the results as the tables of docs/benchmarks.md into this file, between its marks if it has them',
+    )
+    .option(
+      '--samples <count>',
+      `samples of each row (default: ${samplesMin}, in a quick run ${quickSamples})`,
+      parseSamples,
+    );
 }
 
 function parseSamples(text: string): number {

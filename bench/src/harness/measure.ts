@@ -1,6 +1,8 @@
-/** Runs one row: samples of both sides in turn, medians, and their ratio. */
+/** Runs one group of rows: samples of both sides in turn, medians, and their ratios. */
+import { assert } from '@varve/common/assert';
+
 import { median } from './median.ts';
-import type { BenchRow, RowContext, Sample, Unit } from './row.ts';
+import type { BenchRow, GroupContext, RowGroup, Sample, Unit } from './row.ts';
 
 /** A measured row, as `--json` writes it. */
 export interface RowResult {
@@ -17,21 +19,34 @@ export interface RowResult {
 
 /** Fewer samples than this have no median worth the name. */
 export const samplesMin = 5;
+/** What a quick run takes: enough to see what is far off. */
+export const quickSamples = 3;
 
-/** Opens a row, takes its samples, closes it. */
-export async function measureRow(
-  row: BenchRow,
-  context: RowContext,
+/** Opens a group, takes samples of the given ones of its rows, closes it. */
+export async function measureGroup(
+  group: RowGroup,
+  rows: readonly BenchRow[],
+  context: GroupContext,
   sampleCount: number,
-): Promise<RowResult> {
-  const open = await row.open(context);
-  const samples: Sample[] = [];
+): Promise<RowResult[]> {
+  const open = await group.open(context, rows);
+  const samples: ReadonlyMap<string, Sample>[] = [];
+  const count = Math.min(sampleCount, group.samplesMax ?? sampleCount);
   try {
-    for (let index = 0; index < sampleCount; index++) samples.push(await open.sample(index));
+    for (let index = 0; index < count; index++) samples.push(await open.sample(index));
   } finally {
     await open.close();
   }
-  return summarize(row, samples);
+  return rows.map((row) =>
+    summarize(
+      row,
+      samples.map((all) => {
+        const sample = all.get(row.name);
+        assert(sample !== undefined, `group ${group.name} has measured no ${row.name}`);
+        return sample;
+      }),
+    ),
+  );
 }
 
 /** Medians and their ratio. */
@@ -44,16 +59,28 @@ export function summarize(
   return { name, ours, peer, ratio: ours / peer, unit, samples };
 }
 
-/** Measures two sides in turn; the one that was second is first the next time, so that drift hits both. */
-export async function inTurn(
+/**
+ * Measures sides in turn and answers their figures in the order of the sides. Each time another one is first, so that
+ * drift hits all.
+ */
+export async function inTurn<Figure>(
+  index: number,
+  sides: readonly (() => Promise<Figure>)[],
+): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (let step = 0; step < sides.length; step++) {
+    const side = (step + index) % sides.length;
+    figures[side] = await sides[side]!();
+  }
+  return figures;
+}
+
+/** The two figures of a row's sides. */
+export async function pairInTurn(
   index: number,
   measureOurs: () => Promise<number>,
   measurePeer: () => Promise<number>,
 ): Promise<Sample> {
-  if (index % 2 === 0) {
-    const ours = await measureOurs();
-    return { ours, peer: await measurePeer() };
-  }
-  const peer = await measurePeer();
-  return { ours: await measureOurs(), peer };
+  const [ours, peer] = await inTurn(index, [measureOurs, measurePeer]);
+  return { ours: ours!, peer: peer! };
 }

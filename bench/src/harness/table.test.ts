@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { summarize } from './measure.ts';
-import { formatFigure, formatTable } from './table.ts';
+import { formatBound, formatFigure, formatTable } from './table.ts';
 
 const samples = [
   { ours: 180_000, peer: 100_000 },
@@ -21,13 +21,14 @@ describe('formatTable()', () => {
 
   test('shows medians, ratio and the range of single ratios', () => {
     const cells = lines[2]!.split('|').map((cell) => cell.trim());
-    expect(cells.slice(1, 7)).toEqual([
+    expect(cells.slice(1, 8)).toEqual([
       'nbd/load/peer',
       '180000',
       '100000',
       'IOPS',
       '1.80',
       '1.50 to 2.00',
+      '3',
     ]);
   });
 
@@ -43,4 +44,13 @@ test.each([
   [0.321, '0.32'],
 ])('formatFigure(%p) is %p', (figure, text) => {
   expect(formatFigure(figure)).toBe(text);
+});
+
+test.each([
+  ['higher', { of: 'ratio', limit: 1.4 }, '>= 1.4: yes'],
+  ['higher', { of: 'ratio', limit: 1.6 }, '>= 1.6: no'],
+  ['lower', { of: 'ours', limit: 2 }, '<= 2 ms: no'],
+  ['lower', { of: 'ours', limit: 4 }, '<= 4 ms: yes'],
+] as const)('formatBound() of %p and %p is %p', (better, bound, text) => {
+  expect(formatBound({ better, bound, unit: 'ms' }, { ours: 3, ratio: 1.5 })).toBe(text);
 });

@@ -8,7 +8,20 @@ export interface SkippedRow {
   readonly reason: string;
 }
 
-const header = ['row', 'ours', 'peer', 'unit', 'ratio', 'of single samples', 'better'];
+const header = [
+  'row',
+  'ours',
+  'peer',
+  'unit',
+  'ratio',
+  'of single samples',
+  'samples',
+  'better',
+  'bound',
+];
+const unmeasured = ['-', '-', '-', '-'];
+/** Columns that are read from the left. */
+const textColumns = new Set([0, 3, 5, 7, 8]);
 
 /** One line for each result, then one for each row that was left out. */
 export function formatTable(
@@ -16,22 +29,35 @@ export function formatTable(
   skipped: readonly SkippedRow[],
   rows: readonly BenchRow[],
 ): string {
-  const lines = results.map((result) => [
-    result.name,
-    formatFigure(result.ours),
-    formatFigure(result.peer),
-    result.unit,
-    result.ratio.toFixed(2),
-    formatSpread(result),
-    rows.find((row) => row.name === result.name)?.better ?? '',
-  ]);
-  const left = skipped.map(({ name, reason }) => [name, '-', '-', '-', '-', reason, '-']);
-  const all = [header, ...lines, ...left];
-  const widths = header.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
+  const lines = results.map((result) => {
+    const row = rows.find(({ name }) => name === result.name);
+    return [
+      result.name,
+      formatFigure(result.ours),
+      formatFigure(result.peer),
+      result.unit,
+      formatRatio(result.ratio),
+      formatSpread(result),
+      `${result.samples.length}`,
+      row?.better ?? '',
+      row ? formatBound(row, result) : '',
+    ];
+  });
+  const left = skipped.map(({ name, reason }) => [name, ...unmeasured, reason, '0', '-', '-']);
+  return alignTable(header, [...lines, ...left]);
+}
+
+/** A Markdown table whose columns have one width each. */
+export function alignTable(
+  heads: readonly string[],
+  lines: readonly (readonly string[])[],
+): string {
+  const all = [heads, ...lines];
+  const widths = heads.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
   const format = (line: readonly string[]): string =>
     `| ${line.map((cell, column) => pad(cell, widths[column]!, column)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  return [format(header), rule, ...all.slice(1).map(format)].join('\n');
+  return [format(heads), rule, ...lines.map(format)].join('\n');
 }
 
 /** Three digits at least, no more than are worth reading. */
@@ -41,13 +67,31 @@ export function formatFigure(figure: number): string {
   return figure >= 10 ? figure.toFixed(1) : figure.toFixed(2);
 }
 
+/** Two decimals; what is below a hundredth is shown by its own digits. */
+export function formatRatio(ratio: number): string {
+  return ratio > 0 && ratio < 0.01 ? ratio.toPrecision(1) : ratio.toFixed(2);
+}
+
+/** What the row has to keep to, and whether it does. */
+export function formatBound(
+  { better, bound, unit }: Pick<BenchRow, 'better' | 'bound' | 'unit'>,
+  { ours, ratio }: Pick<RowResult, 'ours' | 'ratio'>,
+): string {
+  if (!bound) return '';
+  const figure = bound.of === 'ratio' ? ratio : ours;
+  const isKept = better === 'higher' ? figure >= bound.limit : figure <= bound.limit;
+  const sign = better === 'higher' ? '>=' : '<=';
+  const suffix = bound.of === 'ratio' ? '' : ` ${unit}`;
+  return `${sign} ${bound.limit}${suffix}: ${isKept ? 'yes' : 'no'}`;
+}
+
 /** The smallest and the largest ratio of samples that were taken one after the other. */
 function formatSpread({ samples }: RowResult): string {
   const ratios = samples.map(({ ours, peer }) => ours / peer);
-  return `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
+  return `${formatRatio(Math.min(...ratios))} to ${formatRatio(Math.max(...ratios))}`;
 }
 
 /** Names to the left, figures to the right. */
 function pad(cell: string, width: number, column: number): string {
-  return column === 0 || column === 3 || column > 4 ? cell.padEnd(width) : cell.padStart(width);
+  return textColumns.has(column) ? cell.padEnd(width) : cell.padStart(width);
 }

@@ -6,7 +6,7 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-import type { RowContext } from '../harness/row.ts';
+import type { GroupContext } from '../harness/row.ts';
 import { loadCore, pinned } from '../servers/server-process.ts';
 import type { FioLoad } from './fio.ts';
 
@@ -29,7 +29,7 @@ export class StoreLoad {
   }
 
   /** Starts it; resolves when the volume is filled. */
-  static async start({ directory, dataBytes, printCommand }: RowContext): Promise<StoreLoad> {
+  static async start({ directory, dataBytes, printCommand }: GroupContext): Promise<StoreLoad> {
     const poolFile = join(directory, 'store.img');
     const fd = openSync(poolFile, 'w', 0o600);
     ftruncateSync(fd, poolBytesPerDataByte * dataBytes);

@@ -1,16 +1,25 @@
 /** All rows, in the order of the table. */
-import type { BenchRow } from '../harness/row.ts';
-import { nbdRows } from './nbd-rows.ts';
+import type { RowGroup } from '../harness/row.ts';
+import { exportRows } from './export-rows.ts';
+import { memoryRow } from './memory-rows.ts';
 import { processorRows } from './processor-rows.ts';
-import { restartRows } from './restart-rows.ts';
-import { snapshotRows } from './snapshot-rows.ts';
+import { reactorRows } from './reactor-rows.ts';
+import { restartRow } from './restart-rows.ts';
+import { afterSnapshotRows } from './snapshots/after-snapshot-rows.ts';
+import { createRows } from './snapshots/create-rows.ts';
+import { deletionRow, manySnapshotsRows } from './snapshots/many-snapshots-rows.ts';
 import { storeRows } from './store-rows.ts';
 
 /** The rows of `npm run bench`. */
-export const allRows: readonly BenchRow[] = [
-  ...nbdRows,
-  ...storeRows,
-  ...snapshotRows,
-  ...processorRows,
-  ...restartRows,
+export const allGroups: readonly RowGroup[] = [
+  exportRows,
+  storeRows,
+  ...afterSnapshotRows,
+  manySnapshotsRows,
+  createRows,
+  deletionRow,
+  processorRows,
+  ...reactorRows,
+  restartRow,
+  memoryRow,
 ];

@@ -3,113 +3,123 @@
  * machine that is not idle these rows say more than those about rates.
  */
 import { inTurn } from '../harness/measure.ts';
-import type { BenchRow, OpenRow, RowContext } from '../harness/row.ts';
+import type { BenchRow, GroupContext, OpenGroup, RowGroup, Sample } from '../harness/row.ts';
 import { type FioLoad, runFio } from '../load/fio.ts';
+import { deepRandomLoads, fillLoad, type NamedLoad, sequentialLoads } from '../load/loads.ts';
 import type { BlockServer } from '../servers/block-server.ts';
 import { startDaemonVolume } from '../servers/daemon-server.ts';
 import { qemuNbdRaw } from '../servers/peers.ts';
 import { type ProcessorTime, processorTime } from '../servers/processor-time.ts';
 
-interface NamedLoad {
-  readonly name: string;
-  readonly load: FioLoad;
+/** Name of the threads that serve; see `daemon/reactor-thread.ts`. */
+const reactorThread = 'varve-reactor';
+/** Processor time is counted in ticks of 10 ms: a shorter run would count few of them. */
+const secondsMin = 2;
+
+const loads: readonly NamedLoad[] = [...deepRandomLoads, ...sequentialLoads];
+
+/** What one run of a load costs a server. */
+interface Cost {
+  readonly all: ProcessorTime;
+  readonly reactor: ProcessorTime;
 }
 
-const random = { blockBytes: 4096, queueDepth: 32, jobs: 1 } as const;
-const sequential = { blockBytes: 128 * 1024, queueDepth: 16, jobs: 1 } as const;
-const loads: readonly NamedLoad[] = [
-  { name: 'randread-4k-qd32-c1', load: { rw: 'randread', ...random } },
-  { name: 'randwrite-4k-qd32-c1', load: { rw: 'randwrite', ...random } },
-  { name: 'read-128k-qd16-c1', load: { rw: 'read', ...sequential } },
-  { name: 'write-128k-qd16-c1', load: { rw: 'write', ...sequential } },
-];
-const fill: FioLoad = { rw: 'write', ...sequential };
-const reactorThread = 'varve-reactor';
+/** A row, its load, and what it shows of the costs of both servers. */
+interface CostRow {
+  readonly row: BenchRow;
+  readonly load: NamedLoad;
+  readonly figures: (ours: Cost, peer: Cost) => Sample;
+}
 
-/** Ours against qemu-nbd, and the reactor's JavaScript against all of its time. */
-export const processorRows: readonly BenchRow[] = [
-  ...loads.map(({ name, load }): BenchRow => ({
-    name: `processor-time/${name}/qemu-nbd-raw`,
-    question: 'processor time of the whole server for each request',
-    unit: 'us',
-    better: 'lower',
-    isQuick: load.blockBytes === 4096,
-    programs: ['fio', 'taskset', 'qemu-nbd'],
-    open: (context) => openAgainstPeer(load, context),
+const costRows: readonly CostRow[] = [
+  ...loads.map((load) => ({
+    load,
+    row: {
+      name: `processor-time/${load.name}/qemu-nbd-raw`,
+      question: 'processor time of the whole server for each request over NBD',
+      unit: 'us',
+      better: 'lower',
+      isQuick: load.load.blockBytes === 4096,
+      programs: ['fio', 'taskset', 'qemu-nbd'],
+    } satisfies BenchRow,
+    figures: (ours: Cost, peer: Cost) => ({
+      ours: microsecondsOf(ours.all),
+      peer: microsecondsOf(peer.all),
+    }),
   })),
-  ...loads.slice(0, 2).map(({ name, load }): BenchRow => ({
-    name: `reactor-user-time/${name}/reactor-time`,
-    question: "the reactor's time in user mode, which is JavaScript, against all of its time",
-    unit: 'us',
-    better: 'lower',
-    isQuick: false,
-    programs: ['fio', 'taskset'],
-    open: (context) => openReactor(load, context),
+  ...deepRandomLoads.map((load) => ({
+    load,
+    row: {
+      name: `reactor-user-time/${load.name}/reactor-time`,
+      question: "the reactor's time in user mode for each request, against all of its time",
+      unit: 'us',
+      better: 'lower',
+      isQuick: true,
+      programs: ['fio', 'taskset', 'qemu-nbd'],
+      bound: { of: 'ratio', limit: 0.25 },
+    } satisfies BenchRow,
+    figures: ({ reactor }: Cost) => ({
+      ours: reactor.userSeconds * 1e6,
+      peer: microsecondsOf(reactor),
+    }),
   })),
 ];
 
-async function openAgainstPeer(load: FioLoad, context: RowContext): Promise<OpenRow> {
+/** Ours against qemu-nbd, and the reactor's user mode against all of its time. */
+export const processorRows: RowGroup = {
+  name: 'processor-time',
+  rows: costRows.map(({ row }) => row),
+  open: openServers,
+};
+
+async function openServers(context: GroupContext, wanted: readonly BenchRow[]): Promise<OpenGroup> {
   const servers: BlockServer[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(servers.map((server) => server.close()));
   };
+  const { dataBytes: sizeBytes, printCommand } = context;
   try {
     servers.push(await startDaemonVolume(context), await qemuNbdRaw.start(context));
-    for (const server of servers) await fillServer(server, context);
+    for (const { uri } of servers) await runFio(fillLoad, { uri, sizeBytes }, printCommand);
   } catch (error) {
     await close();
     throw error;
   }
-  const [ours, peer] = servers;
-  const measure = async (server: BlockServer): Promise<number> => {
-    const { userSeconds, systemSeconds } = await timePerRequest(server, load, context);
-    return (userSeconds + systemSeconds) * 1e6;
-  };
   return {
-    sample: (index) =>
-      inTurn(
-        index,
-        () => measure(ours!),
-        () => measure(peer!),
-      ),
+    sample: async (index) => {
+      const samples = new Map<string, Sample>();
+      for (const named of loads) {
+        const rows = costRows.filter(({ row, load }) => load === named && wanted.includes(row));
+        if (rows.length === 0) continue;
+        const sides = servers.map((server) => () => costOf(server, named.load, context));
+        const [ours, peer] = await inTurn(index, sides);
+        for (const { row, figures } of rows) samples.set(row.name, figures(ours!, peer!));
+      }
+      return samples;
+    },
     close,
   };
 }
 
-async function openReactor(load: FioLoad, context: RowContext): Promise<OpenRow> {
-  const server = await startDaemonVolume(context);
-  await fillServer(server, context);
-  return {
-    sample: async () => {
-      const time = await timePerRequest(server, load, context, reactorThread);
-      const { userSeconds, systemSeconds } = time;
-      return { ours: userSeconds * 1e6, peer: (userSeconds + systemSeconds) * 1e6 };
-    },
-    close: () => server.close(),
-  };
-}
-
-async function fillServer({ uri }: BlockServer, context: RowContext): Promise<void> {
-  const { dataBytes: sizeBytes, printCommand } = context;
-  await runFio(fill, { uri, sizeBytes }, printCommand);
-}
-
-/** Counts the requests of the whole run, since the time is that of the whole run. */
-async function timePerRequest(
+/** Of one request. Counts the requests of the whole run, since the time is that of the whole run. */
+async function costOf(
   { pid, uri }: BlockServer,
   load: FioLoad,
-  context: RowContext,
-  threadName?: string,
-): Promise<ProcessorTime> {
-  const { dataBytes: sizeBytes, sampleSeconds, printCommand } = context;
-  const before = processorTime(pid, threadName);
-  // Ticks are long: a short run would count few of them.
-  const seconds = Math.max(2, sampleSeconds);
+  { dataBytes: sizeBytes, sampleSeconds, printCommand }: GroupContext,
+): Promise<Cost> {
+  const times = () => [processorTime(pid), processorTime(pid, reactorThread)] as const;
+  const before = times();
+  const seconds = Math.max(secondsMin, sampleSeconds);
   const target = { uri, sizeBytes, seconds, hasRamp: false };
   const { requests } = await runFio(load, target, printCommand);
-  const after = processorTime(pid, threadName);
-  return {
-    userSeconds: (after.userSeconds - before.userSeconds) / requests,
-    systemSeconds: (after.systemSeconds - before.systemSeconds) / requests,
-  };
+  const after = times();
+  const share = (index: 0 | 1): ProcessorTime => ({
+    userSeconds: (after[index].userSeconds - before[index].userSeconds) / requests,
+    systemSeconds: (after[index].systemSeconds - before[index].systemSeconds) / requests,
+  });
+  return { all: share(0), reactor: share(1) };
+}
+
+function microsecondsOf({ userSeconds, systemSeconds }: ProcessorTime): number {
+  return (userSeconds + systemSeconds) * 1e6;
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { DaemonClient } from '@varve/contract/client/daemon-client';
 
-import type { RowContext } from '../harness/row.ts';
+import type { GroupContext } from '../harness/row.ts';
 import type { BlockServer } from './block-server.ts';
 import { ServerProcess } from './server-process.ts';
 
@@ -14,15 +14,25 @@ const program = fileURLToPath(import.meta.resolve('@varve/storage-daemon/main'))
 const poolBytesPerDataByte = 6;
 const poolName = 'bench';
 
+/** How the daemon's process is run. */
+export interface DaemonOptions {
+  /** Of Node.js. */
+  readonly nodeFlags?: readonly string[];
+  /** Gets what it prints, in pieces. */
+  readonly onOutput?: (text: string) => void;
+}
+
 /** A daemon, its pool and its volumes. */
 export class DaemonServer {
   readonly client: DaemonClient;
-  readonly #context: RowContext;
+  readonly #context: GroupContext;
+  readonly #options: DaemonOptions;
   readonly #stateFolder: string;
   #server: ServerProcess;
 
-  private constructor(context: RowContext) {
+  private constructor(context: GroupContext, options: DaemonOptions) {
     this.#context = context;
+    this.#options = options;
     this.#stateFolder = join(context.directory, 'state');
     mkdirSync(this.#stateFolder, { recursive: true });
     this.client = new DaemonClient({ endpoint: `unix://${this.#stateFolder}/daemon.sock` });
@@ -30,8 +40,8 @@ export class DaemonServer {
   }
 
   /** Starts a daemon and makes its pool. */
-  static async start(context: RowContext): Promise<DaemonServer> {
-    const daemon = new DaemonServer(context);
+  static async start(context: GroupContext, options: DaemonOptions = {}): Promise<DaemonServer> {
+    const daemon = new DaemonServer(context, options);
     try {
       await daemon.#untilReady();
       const path = join(context.directory, 'pool.img');
@@ -63,13 +73,11 @@ export class DaemonServer {
     return `${base.uri}/${name}`;
   }
 
-  /** Kills it as a crash would and starts it again; answers the seconds until it serves. */
-  async restartAfterKill(): Promise<number> {
+  /** Kills it as a crash would and starts it again; resolves when it serves. */
+  async restartAfterKill(): Promise<void> {
     await this.#server.kill();
-    const startMs = performance.now();
     this.#server = this.#start();
     await this.#untilReady();
-    return (performance.now() - startMs) / 1000;
   }
 
   async close(): Promise<void> {
@@ -81,7 +89,9 @@ export class DaemonServer {
     const listen = ['--nbd-listen', 'tcp://127.0.0.1:0'];
     const flags = ['--state-folder', this.#stateFolder, ...listen, '--log-level', 'warn'];
     const { printCommand } = this.#context;
-    return new ServerProcess([process.execPath, program, ...flags], printCommand);
+    const { nodeFlags = [], onOutput } = this.#options;
+    const command = [process.execPath, ...nodeFlags, program, ...flags];
+    return new ServerProcess(command, printCommand, onOutput);
   }
 
   async #untilReady(): Promise<void> {
@@ -97,8 +107,11 @@ export class DaemonServer {
 }
 
 /** A daemon with one volume, as a block server. */
-export async function startDaemonVolume(context: RowContext): Promise<BlockServer> {
-  const daemon = await DaemonServer.start(context);
+export async function startDaemonVolume(
+  context: GroupContext,
+  options: DaemonOptions = {},
+): Promise<BlockServer> {
+  const daemon = await DaemonServer.start(context, options);
   await daemon.createVolume('volume', context.dataBytes);
   const uri = await daemon.exportUri('volume/volume');
   return { name: 'varve', uri, pid: daemon.pid, close: () => daemon.close() };

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { RowContext } from '../harness/row.ts';
+import type { GroupContext } from '../harness/row.ts';
 import type { BlockServer } from './block-server.ts';
 import { findFreePort, isListening } from './free-port.ts';
 import { ServerProcess } from './server-process.ts';
@@ -25,7 +25,7 @@ export interface Peer {
   /** In one sentence, for the documentation of rows. */
   readonly description: string;
   readonly programs: readonly string[];
-  start(context: RowContext): Promise<BlockServer>;
+  start(context: GroupContext): Promise<BlockServer>;
 }
 
 /** How often qemu-nbd may be connected to: fio connects twice for each job. */
@@ -37,7 +37,7 @@ export const qemuNbdRaw: Peer = {
   description: 'qemu-nbd, raw file, io_uring, no cache',
   programs: ['qemu-nbd'],
   start: async (context) => {
-    const file = createRawFile(context);
+    const file = createRawFile(context, 'qemu-nbd-raw');
     return startServer(context, 'qemu-nbd-raw', (port) => qemuNbd('raw', port, file));
   },
 };
@@ -45,34 +45,45 @@ export const qemuNbdRaw: Peer = {
 /** qemu-nbd on a qcow2 file that holds an internal snapshot. */
 export const qemuNbdQcow2: Peer = {
   name: 'qemu-nbd-qcow2',
-  description: 'qemu-nbd, qcow2 file, io_uring, no cache',
+  description: 'qemu-nbd, qcow2 file with a snapshot, io_uring, no cache',
   programs: ['qemu-nbd', 'qemu-img'],
   start: async (context) => {
-    const file = createQcow2File(context, 'peer.qcow2');
+    const file = createQcow2File(context, 'qemu-nbd.qcow2');
     return startServer(context, 'qemu-nbd-qcow2', (port) => qemuNbd('qcow2', port, file));
   },
 };
 
-/** qemu-storage-daemon on a qcow2 file. */
+/** qemu-storage-daemon on a qcow2 file that holds an internal snapshot. */
 export const qemuStorageDaemonQcow2: Peer = {
   name: 'qemu-storage-daemon-qcow2',
-  description: 'qemu-storage-daemon, qcow2 file, io_uring, no cache',
+  description: 'qemu-storage-daemon, qcow2 file with a snapshot, io_uring, no cache',
   programs: ['qemu-storage-daemon', 'qemu-img'],
-  start: async (context) => {
-    const file = createQcow2File(context, 'peer.qcow2');
-    return startServer(context, 'qemu-storage-daemon', (port) => [
-      'qemu-storage-daemon',
-      '--blockdev',
-      `driver=file,node-name=file,filename=${file},aio=io_uring,cache.direct=on`,
-      '--blockdev',
-      'driver=qcow2,node-name=disk,file=file,cache.direct=on',
-      '--nbd-server',
-      `addr.type=inet,addr.host=127.0.0.1,addr.port=${port},max-connections=${qemuConnectionsMax}`,
-      '--export',
-      'type=nbd,id=export,node-name=disk,name=,writable=on',
-    ]);
-  },
+  start: (context) => startQemuStorageDaemon(context),
 };
+
+/** The node whose snapshots `qmpSocket` is asked for. */
+export const qemuNodeName = 'disk';
+
+/** As the peer; with a socket for QEMU's monitor protocol if a path for one is given. */
+export async function startQemuStorageDaemon(
+  context: GroupContext,
+  qmpSocket?: string,
+): Promise<BlockServer> {
+  const file = createQcow2File(context, 'qemu-storage-daemon.qcow2');
+  const chardev = `socket,id=monitor,path=${qmpSocket},server=on,wait=off`;
+  return startServer(context, 'qemu-storage-daemon', (port) => [
+    'qemu-storage-daemon',
+    '--blockdev',
+    `driver=file,node-name=file,filename=${file},aio=io_uring,cache.direct=on`,
+    '--blockdev',
+    `driver=qcow2,node-name=${qemuNodeName},file=file,cache.direct=on`,
+    '--nbd-server',
+    `addr.type=inet,addr.host=127.0.0.1,addr.port=${port},max-connections=${qemuConnectionsMax}`,
+    '--export',
+    `type=nbd,id=export,node-name=${qemuNodeName},name=,writable=on`,
+    ...(qmpSocket === undefined ? [] : ['--chardev', chardev, '--monitor', 'chardev=monitor']),
+  ]);
+}
 
 /** nbdkit's file plugin, through the page cache. */
 export const nbdkitFile: Peer = {
@@ -80,7 +91,7 @@ export const nbdkitFile: Peer = {
   description: 'nbdkit, file plugin, page cache',
   programs: ['nbdkit'],
   start: async (context) => {
-    const file = createRawFile(context);
+    const file = createRawFile(context, 'nbdkit-file');
     return startServer(context, 'nbdkit-file', (port) => {
       const listen = ['--ipaddr', '127.0.0.1', '--port', `${port}`];
       return ['nbdkit', '--foreground', ...listen, 'file', file];
@@ -89,21 +100,22 @@ export const nbdkitFile: Peer = {
 };
 
 /** A sparse file of the data's size. */
-export function createRawFile({ directory, dataBytes }: RowContext): string {
-  const path = join(directory, 'peer.raw');
+export function createRawFile({ directory, dataBytes }: GroupContext, user: string): string {
+  const path = join(directory, `${user}.raw`);
   const fd = openSync(path, 'w', 0o600);
   ftruncateSync(fd, dataBytes);
   closeSync(fd);
   return path;
 }
 
-function createQcow2File(context: RowContext, name: string): string {
+function createQcow2File(context: GroupContext, name: string): string {
   const path = join(context.directory, name);
   runTool(context, ['qemu-img', 'create', '-q', '-f', 'qcow2', path, `${context.dataBytes}`]);
+  runTool(context, ['qemu-img', 'snapshot', '-c', 'before', path]);
   return path;
 }
 
-function runTool({ printCommand }: RowContext, command: readonly string[]): void {
+function runTool({ printCommand }: GroupContext, command: readonly string[]): void {
   printCommand(command.join(' '));
   const { status, stderr } = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8' });
   if (status !== 0) throw new Error(`Running ${command.join(' ')} failed: ${stderr}`);
@@ -116,7 +128,7 @@ function qemuNbd(format: string, port: number, file: string): readonly string[] 
 }
 
 async function startServer(
-  { printCommand }: RowContext,
+  { printCommand }: GroupContext,
   name: string,
   commandOn: (port: number) => readonly string[],
 ): Promise<BlockServer> {

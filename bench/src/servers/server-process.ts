@@ -14,6 +14,8 @@ export const loadCore = 1;
 const readyTimeoutMs = 60_000;
 /** Servers that are told to stop and do not are killed after this long. */
 const stopTimeoutMs = 20_000;
+/** Between two looks at a server that starts: what starts are measured with. */
+const probeIntervalMs = 5;
 /** Kept of what a server prints: the reason why it ended is at the end. */
 const outputCharactersMax = 8192;
 
@@ -37,14 +39,21 @@ export class ServerProcess {
   #output = '';
   #hasExited = false;
 
-  constructor(command: readonly string[], printCommand: (commandLine: string) => void) {
+  constructor(
+    command: readonly string[],
+    printCommand: (commandLine: string) => void,
+    /** Gets what the server prints, in pieces. */
+    onOutput?: (text: string) => void,
+  ) {
     const line = pinned(serverCore, command);
     printCommand(line.join(' '));
     this.#name = command[0]!;
     this.#child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
     runningServers.add(this);
     const keep = (chunk: Buffer): void => {
-      this.#output = (this.#output + chunk.toString()).slice(-outputCharactersMax);
+      const text = chunk.toString();
+      this.#output = (this.#output + text).slice(-outputCharactersMax);
+      onOutput?.(text);
     };
     this.#child.stdout?.on('data', keep);
     this.#child.stderr?.on('data', keep);
@@ -74,7 +83,7 @@ export class ServerProcess {
       if (this.#hasExited || performance.now() > deadlineMs) {
         throw new Error(`Starting ${this.#name} failed: ${this.#output}`);
       }
-      await sleep(20);
+      await sleep(probeIntervalMs);
     }
   }
 
