@@ -9,6 +9,7 @@ const beginMark = '<!-- results: written by `npm run bench -- --markdown` -->';
 const endMark = '<!-- end of results -->';
 /** What has rows for each load and peer, shown as one table each. */
 const pivots = ['nbd', 'nvme'];
+const pivotTexts = new Set(['load', 'unit']);
 
 /** What is written. */
 export interface MarkdownInput {
@@ -65,7 +66,7 @@ function formatPivot(what: string, results: readonly RowResult[]): string {
     return [load, formatFigure(ofLoad[0]!.ours), ofLoad[0]!.unit, ...cells];
   });
   const intro = `\`${what}/\`: our figure, then ours / peer (the peer's figure) for each peer:`;
-  return `${intro}\n\n${alignTable(['load', 'ours', 'unit', ...peers], lines)}`;
+  return `${intro}\n\n${alignTable(['load', 'ours', 'unit', ...peers], lines, pivotTexts)}`;
 }
 
 function partsOf(name: string): { what: string; load: string; against: string } {

@@ -20,8 +20,7 @@ const header = [
   'bound',
 ];
 const unmeasured = ['-', '-', '-', '-'];
-/** Columns that are read from the left. */
-const textColumns = new Set([0, 3, 5, 7, 8]);
+const textColumns = new Set(['row', 'unit', 'of single samples', 'better', 'bound']);
 
 /** One line for each result, then one for each row that was left out. */
 export function formatTable(
@@ -44,18 +43,19 @@ export function formatTable(
     ];
   });
   const left = skipped.map(({ name, reason }) => [name, ...unmeasured, reason, '0', '-', '-']);
-  return alignTable(header, [...lines, ...left]);
+  return alignTable(header, [...lines, ...left], textColumns);
 }
 
-/** A Markdown table whose columns have one width each. */
+/** A Markdown table whose columns have one width each; text, by its columns' heads, stands to the left. */
 export function alignTable(
   heads: readonly string[],
   lines: readonly (readonly string[])[],
+  lefts: ReadonlySet<string>,
 ): string {
   const all = [heads, ...lines];
   const widths = heads.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
   const format = (line: readonly string[]): string =>
-    `| ${line.map((cell, column) => pad(cell, widths[column]!, column)).join(' | ')} |`;
+    `| ${line.map((cell, column) => pad(cell, widths[column]!, lefts.has(heads[column]!))).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
   return [format(heads), rule, ...lines.map(format)].join('\n');
 }
@@ -91,7 +91,7 @@ function formatSpread({ samples }: RowResult): string {
   return `${formatRatio(Math.min(...ratios))} to ${formatRatio(Math.max(...ratios))}`;
 }
 
-/** Names to the left, figures to the right. */
-function pad(cell: string, width: number, column: number): string {
-  return textColumns.has(column) ? cell.padEnd(width) : cell.padStart(width);
+/** Text to the left, figures to the right. */
+function pad(cell: string, width: number, isText: boolean): string {
+  return isText ? cell.padEnd(width) : cell.padStart(width);
 }
