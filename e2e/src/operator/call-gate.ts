@@ -23,8 +23,8 @@ export interface Fault {
   readonly isCrash: boolean;
 }
 
-/** What happens to a call; undefined: it passes. */
-export type Verdict = FaultKind | undefined;
+/** What happens to a call; undefined: it passes, `hold`: nobody ever answers it. */
+export type Verdict = FaultKind | 'hold' | undefined;
 
 /** Events tell people, and change nothing that the operator looks at; the status of a daemon follows the clock. */
 const uncounted = /\/events(\/|$)|\/storagedaemons\/|\/customresourcedefinitions/;
@@ -35,6 +35,7 @@ export class CallGate {
   readonly calls: string[] = [];
   #fault: Fault | undefined;
   #refused: RegExp | undefined;
+  #held: RegExp | undefined;
   #isDead = false;
   #crashed = Promise.withResolvers<void>();
 
@@ -61,10 +62,16 @@ export class CallGate {
     this.#refused = calls;
   }
 
+  /** Leaves all calls of a form to a daemon without an answer until `disarm`. */
+  hold(calls: RegExp): void {
+    this.#held = calls;
+  }
+
   /** Lets everything pass from now on; what was counted stays. */
   disarm(): void {
     this.#fault = undefined;
     this.#refused = undefined;
+    this.#held = undefined;
     this.#isDead = false;
   }
 
@@ -73,6 +80,7 @@ export class CallGate {
     if (uncounted.test(path)) return undefined;
     if (this.#isDead) return 'drop';
     if (this.#refused?.test(`${method} ${path}`) === true) return 'refuse';
+    if (this.#held?.test(`${method} ${path}`) === true) return 'hold';
     if (method === 'GET') return undefined;
     this.calls.push(`${method} ${path}`);
     if (this.#fault?.callNumber !== this.calls.length) return undefined;

@@ -14,11 +14,14 @@ import type { CallGate } from './call-gate.ts';
 /** Forwards HTTP requests to a unix socket. */
 export class DaemonGateway {
   readonly #server: Server;
+  #heldCount = 0;
+  #heldCountMax = 0;
 
   private constructor(socketPath: string, gate: CallGate) {
     this.#server = createServer((incoming, response) => {
       const verdict = gate.judge(incoming.method ?? '', incoming.url ?? '');
       if (verdict === 'drop') incoming.destroy();
+      else if (verdict === 'hold') this.#hold(response);
       else if (verdict === 'refuse') refuse(response, 'unavailable');
       else if (verdict === 'conflict') refuse(response, 'aborted');
       else forward({ socketPath, incoming, response, isAnswerLost: verdict === 'lose-answer' });
@@ -35,6 +38,19 @@ export class DaemonGateway {
   /** Where the operator finds the daemon. */
   get endpoint(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** How many calls went without an answer at once, at most. */
+  get heldCountMax(): number {
+    return this.#heldCountMax;
+  }
+
+  #hold(response: ServerResponse): void {
+    this.#heldCount += 1;
+    this.#heldCountMax = Math.max(this.#heldCountMax, this.#heldCount);
+    response.once('close', () => {
+      this.#heldCount -= 1;
+    });
   }
 
   async close(): Promise<void> {

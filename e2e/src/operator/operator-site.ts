@@ -119,6 +119,12 @@ export class OperatorSite {
     return this.#daemon.client;
   }
 
+  /** Another way to the same daemon, with a gate of its own. The caller closes it. */
+  async openGateway(gate: CallGate): Promise<DaemonGateway> {
+    const socketPath = (this.#daemon.daemon.endpoints[0] ?? '').replace('unix://', '');
+    return DaemonGateway.start(socketPath, gate);
+  }
+
   /** Starts an operator as a new process would start: it knows nothing. `args` instead of the site's. */
   async startOperator(args = this.#args): Promise<void> {
     this.#operator = await startOperator({
@@ -292,7 +298,8 @@ const watched = [
 ] as const;
 
 function toInterception(verdict: Verdict): Interception | undefined {
-  if (verdict === undefined) return undefined;
+  // The API server answers all that it is asked.
+  if (verdict === undefined || verdict === 'hold') return undefined;
   if (verdict === 'conflict') return refuseWith(409, 'Conflict', 'the test was faster');
   if (verdict === 'refuse') return refuseWith(500, 'InternalError', 'the test refuses this call');
   return { kind: verdict };
