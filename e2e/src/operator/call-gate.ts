@@ -1,7 +1,7 @@
 /**
- * Stands between the operator and everything outside it: counts the calls that change something, and makes a chosen
- * one fail. A crash is a fault after which nothing that the operator does has any effect: just as if the process
- * had been killed at that call.
+ * Stands between the operator and everything outside it: counts the calls that change something or look at one
+ * object, and makes a chosen one fail. A crash is a fault after which nothing that the operator does has any effect:
+ * just as if the process had been killed at that call.
  */
 
 /** How a call fails. */
@@ -29,10 +29,17 @@ export type Verdict = FaultKind | 'hold' | undefined;
 /** Events tell people, and change nothing that the operator looks at; the status of a daemon follows the clock. */
 const uncounted = /\/events(\/|$)|\/storagedaemons\/|\/customresourcedefinitions/;
 
+/** Reads of one object, on which decisions rest. Lists and watches come and go by the clock. */
+const readOfOne = new RegExp(
+  String.raw`^/(api|apis/[^/]+)/v\w+(/namespaces/[^/]+)?/(?!namespaces/)[^/?]+/[^/?]+` +
+    String.raw`|^/v1/(volumes|snapshots)/[^/?]`,
+);
+
 /** See the file's head. */
 export class CallGate {
   /** Calls that changed something, or were to, in order. */
   readonly calls: string[] = [];
+  #callCount = 0;
   #fault: Fault | undefined;
   #refused: RegExp | undefined;
   #held: RegExp | undefined;
@@ -52,6 +59,7 @@ export class CallGate {
   /** Begins to count anew, with a fault or without. */
   arm(fault?: Fault): void {
     this.calls.length = 0;
+    this.#callCount = 0;
     this.#fault = fault;
     this.#isDead = false;
     this.#crashed = Promise.withResolvers<void>();
@@ -81,9 +89,10 @@ export class CallGate {
     if (this.#isDead) return 'drop';
     if (this.#refused?.test(`${method} ${path}`) === true) return 'refuse';
     if (this.#held?.test(`${method} ${path}`) === true) return 'hold';
-    if (method === 'GET') return undefined;
-    this.calls.push(`${method} ${path}`);
-    if (this.#fault?.callNumber !== this.calls.length) return undefined;
+    if (method === 'GET' && !readOfOne.test(path)) return undefined;
+    this.#callCount += 1;
+    if (method !== 'GET') this.calls.push(`${method} ${path}`);
+    if (this.#fault?.callNumber !== this.#callCount) return undefined;
     const { kind, isCrash } = this.#fault;
     this.#fault = undefined;
     if (isCrash) {
