@@ -9,6 +9,7 @@ import type { Pool } from '@varve/contract/pool';
 import type { ReactorCounters, IoEngineName } from '../reactor/messages.ts';
 import type { StoreCounters } from '../store/store-api.ts';
 import { latencyBucketSeconds } from '../volume/statistics.ts';
+import { NvmeMetrics } from './nvme-metrics.ts';
 
 /** What a scrape shows. */
 export interface MetricsSnapshot {
@@ -58,6 +59,7 @@ export class DaemonMetrics {
   readonly #eventStreams: Gauge;
   readonly #connections: Gauge;
   readonly #hostGrants: Gauge;
+  readonly #nvme: NvmeMetrics;
   readonly #hostAuthenticationFailures: Counter;
   readonly #cpuSeconds: Counter<'mode' | 'reactor'>;
   readonly #reactorUp: Gauge<'reactor'>;
@@ -111,11 +113,15 @@ export class DaemonMetrics {
     this.#ioEngine = gauge('io_engine', 'Reactors that do their I/O so', ['engine']);
     this.#pendingCalls = gauge('reactor_pending_calls', 'Calls that the reactor has not answered');
     this.#eventStreams = gauge('event_streams', 'Open event streams');
-    this.#connections = gauge('export_connections', 'Open connections of NBD clients');
+    this.#connections = gauge(
+      'export_connections',
+      'Open connections of NBD clients and NVMe/TCP hosts',
+    );
     this.#hostAuthenticationFailures = counter(
       'host_authentication_failures',
       'NVMe/TCP connections whose host did not prove itself',
     );
+    this.#nvme = new NvmeMetrics(this.#registry);
     this.#hostGrants = gauge('host_grants', 'Hosts that may attach a volume, over all volumes');
     this.#cpuSeconds = counter('reactor_cpu_seconds', 'Processor time of a reactor', [
       'mode',
@@ -169,6 +175,7 @@ export class DaemonMetrics {
     this.#connections.set(counters.connections);
     this.#hostGrants.set(counters.hostGrants);
     setCounter(this.#hostAuthenticationFailures, {}, counters.hostAuthenticationFailures);
+    this.#nvme.set(counters.nvme);
     this.#setReactors(counters);
     for (const counter of this.#store.values()) counter.reset();
     for (const { pool, store } of counters.pools) {

@@ -9,6 +9,7 @@ import { nbdBufferClasses, nvmeControllersMax, nvmeDiscoveriesMax } from '../lim
 import { IoBufferPool } from '../nbd/io-buffer.ts';
 import { roundKeepAlive } from './controller/features.ts';
 import { NvmeController } from './controller/nvme-controller.ts';
+import { NvmeTally } from './nvme-counters.ts';
 import type { TargetBudget } from './nvme-budget.ts';
 import { NvmeStatus, type NvmeStatusValue } from './nvme-status.ts';
 import type {
@@ -59,6 +60,7 @@ export class NvmeTarget {
   /** Memory for data, shared by all queues. */
   readonly budget: TargetBudget = { usedBytes: 0 };
   readonly buffers: IoBufferPool;
+  readonly tally = new NvmeTally();
   /** Queues whose host did not prove itself. */
   authenticationFailureCount = 0;
   readonly #firmwareRevision: string;

@@ -5,6 +5,7 @@
  */
 import type { Info } from '@varve/contract/info';
 
+import type { NvmeCounters } from '../nvmf/nvme-counters.ts';
 import type { NodeName } from '../store/store-api.ts';
 import type { HostFence } from './host-access.ts';
 import type {
@@ -20,6 +21,8 @@ export interface ExportServer extends HostFence {
   readonly connectionCount: number;
   /** Connections since the start whose host did not prove itself. */
   readonly authenticationFailureCount: number;
+  /** What NVMe/TCP has counted. */
+  readonly nvmeCounters: NvmeCounters;
   /** Where NVMe/TCP hosts connect; none until they may. */
   readonly nvmeAddresses: readonly NvmeListenAddress[];
   /** Listens for NBD clients; answers where. Rejects with a ProblemError if an address cannot be had. */

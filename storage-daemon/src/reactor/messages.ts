@@ -18,6 +18,7 @@ import type { PatchVolume, PutVolume, Volume } from '@varve/contract/volume';
 
 import type { OpenedDevice } from '../device/open-exclusively.ts';
 import type { NbdAgreedOptions } from '../nbd/negotiation.ts';
+import type { NvmeCounters } from '../nvmf/nvme-counters.ts';
 import type { NodeKind, NodeName, StoreCounters } from '../store/store-api.ts';
 import type { ThrottleCounts } from '../volume/io-limiter.ts';
 import type { OperationStatistics, VolumeOperation } from '../volume/statistics.ts';
@@ -135,6 +136,8 @@ export interface ReactorCounters {
   readonly connections: number;
   /** Hosts that may attach a volume, over all volumes. */
   readonly hostGrants: number;
+  /** What NVMe/TCP has counted. */
+  readonly nvme: NvmeCounters;
   /** Connections since the start whose host did not prove itself. */
   readonly hostAuthenticationFailures: number;
   /** Requests on exports since the start. */

@@ -1,6 +1,7 @@
 /** The exports of a reactor, of all protocols: NBD for tools of this machine, NVMe/TCP for hosts. */
 import type { Info } from '@varve/contract/info';
 
+import type { NvmeCounters } from '../nvmf/nvme-counters.ts';
 import type { NodeName } from '../store/store-api.ts';
 import type { Connections } from './connections.ts';
 import type { ExportServer } from './export-server.ts';
@@ -36,6 +37,10 @@ export class ReactorExports implements ExportServer {
 
   get authenticationFailureCount(): number {
     return this.#nvme.authenticationFailureCount;
+  }
+
+  get nvmeCounters(): NvmeCounters {
+    return this.#nvme.counters;
   }
 
   get nvmeAddresses(): readonly NvmeListenAddress[] {

@@ -22,6 +22,7 @@ import type { CommandReply } from '../controller/command-reply.ts';
 import type { ControllerQueue, NvmeController } from '../controller/nvme-controller.ts';
 import { IoCommands } from '../io/io-commands.ts';
 import { QueueBudget } from '../nvme-budget.ts';
+import type { NvmeTally } from '../nvme-counters.ts';
 import { NvmeStatus, type NvmeStatusValue } from '../nvme-status.ts';
 import type { NvmeTarget } from '../nvme-target.ts';
 import type { PduShape, PduTerms } from '../pdu/check-header.ts';
@@ -63,6 +64,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   readonly #slots = new SlotTable();
   readonly #replies: Replies;
   readonly #buffers: IoBufferPool;
+  readonly #tally: NvmeTally;
   readonly #transfers: Transfers;
   readonly #fabrics: FabricsCommands;
   #io: IoCommands | undefined;
@@ -90,12 +92,14 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
       send: (reply) => this.#actions.send(reply),
     });
     this.#buffers = target.buffers;
+    this.#tally = target.tally;
     this.#transfers = new Transfers(
       {
         terms: this.#terms,
         slots: this.#slots,
         budget: new QueueBudget(target.budget),
         buffers: target.buffers,
+        tally: target.tally,
       },
       { send: (bytes) => this.#actions.send(bytes), ready: (command) => this.#run(command) },
     );
@@ -203,6 +207,7 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   }
 
   pduArrived(shape: PduShape, isDataGood: boolean): void {
+    if (!isDataGood) this.#tally.dataDigestErrors++;
     switch (shape.type) {
       case PduType.CAPSULE_CMD:
         this.#takeCommand(isDataGood);
@@ -219,6 +224,8 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
 
   violated(violation: PduViolation, header: Buffer): void {
     if (this.#isClosed) return;
+    this.#tally.protocolErrors++;
+    if (violation.fatalError === FatalError.HEADER_DIGEST_ERROR) this.#tally.headerDigestErrors++;
     this.#actions.send(encodeTermReq(violation, header));
     this.#close(violation.message, true);
   }
@@ -228,7 +235,10 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   }
 
   completeRead(command: CommandSlot): void {
-    if (!this.#isClosed) this.#replies.sendRead(command);
+    if (!this.#isClosed) {
+      this.#tally.answered(NvmeStatus.SUCCESS);
+      this.#replies.sendRead(command);
+    }
     this.#settle(command);
   }
 
@@ -265,6 +275,8 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
       return { fatalError: FatalError.SEQUENCE_ERROR, information: 0, message };
     }
     command.load(header);
+    if (this.#io) this.#tally.ioCommands++;
+    else this.#tally.adminCommands++;
     command.state = 'receiving';
     this.#replies.commandFetched();
     const judged = judgeCapsule(command, shape.dataBytes);
@@ -323,7 +335,10 @@ export class NvmeQueue implements PduReceiver, ControllerQueue {
   }
 
   #completeReply(command: CommandSlot, reply: CommandReply): void {
-    if (!this.#isClosed) this.#replies.send(command, reply);
+    if (!this.#isClosed) {
+      this.#tally.answered(reply.status);
+      this.#replies.send(command, reply);
+    }
     this.#settle(command);
   }
 

@@ -7,6 +7,7 @@
 import { assert } from '@varve/common/assert';
 
 import type { IoBuffer, IoBufferPool } from '../../nbd/io-buffer.ts';
+import type { NvmeTally } from '../nvme-counters.ts';
 import type { QueueBudget } from '../nvme-budget.ts';
 import { badField, type PduShape, type PduTerms } from '../pdu/check-header.ts';
 import { encodeR2t } from '../pdu/encode-pdu.ts';
@@ -21,6 +22,7 @@ export interface TransfersParts {
   readonly slots: SlotTable;
   readonly budget: QueueBudget;
   readonly buffers: IoBufferPool;
+  readonly tally: NvmeTally;
 }
 
 /** What transfers lead to. */
@@ -93,6 +95,7 @@ export class Transfers {
     command.state = 'waiting';
     this.#waiting.push(command);
     this.admitWaiting();
+    if (this.#waiting.at(-1) === command) this.#parts.tally.heldCommands++;
   }
 
   /** There may be room again. */
@@ -194,6 +197,7 @@ export class Transfers {
     const lengthBytes = Math.min(command.sglBytes - offsetBytes, terms.h2cDataBytesMax);
     command.requestedBytes = offsetBytes + lengthBytes;
     this.#open.add(command);
+    this.#parts.tally.dataRequests++;
     const { commandId, transferTag } = command;
     const r2t = encodeR2t(
       { commandId, transferTag, offsetBytes, lengthBytes },

@@ -92,6 +92,7 @@ function readCounters(
     pools: pools.serving.map(({ store }) => ({ pool: store.poolName, store: store.counters() })),
     connections: exports.connectionCount,
     hostGrants: new HostGrants(pools).count,
+    nvme: exports.nvmeCounters,
     hostAuthenticationFailures: exports.authenticationFailureCount,
     io: {
       volume: volumes.statistics('volume').read(),

@@ -91,6 +91,11 @@ describe('a host', () => {
     await daemon.restart();
     const second = await connect(hostA);
     expect((await second.read(0, 1)).equals(block(1))).toBe(true);
+    const metrics = await daemon.scrape();
+    expect(metrics).toMatch(/^varve_nvme_controllers\{kind="volume"\} 1$/m);
+    expect(metrics).toMatch(/^varve_nvme_commands_total\{queue="io"\} [1-9]/m);
+    expect(metrics).toMatch(/^varve_nvme_answers_total\{status="success"\} [1-9]/m);
+    expect(metrics).toMatch(/^varve_nvme_keep_alive_timeouts_total 0$/m);
   });
 
   test('sees in discovery what it was granted', async () => {

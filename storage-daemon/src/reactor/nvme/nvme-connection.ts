@@ -80,6 +80,8 @@ export class NvmeConnection implements NvmeQueueActions, SocketOwner {
   #isReceivingDirect = false;
   #isDisconnecting = false;
   #isSocketEnded = false;
+  /** The host took too long. */
+  #isDropped = false;
   #isSocketClosed = false;
   /** What the host has sent, as long as its queue may go elsewhere. */
   #received: Buffer[] | undefined;
@@ -124,8 +126,11 @@ export class NvmeConnection implements NvmeQueueActions, SocketOwner {
   /**
    * Ends it if the host has taken too long over what it must do. Called every now and then. What it must send and what
    * it must take are watched apart: to do the one is no excuse for the other.
+   *
+   * @returns Whether it has ended it.
    */
-  checkPatience(nowMs: number): void {
+  checkPatience(nowMs: number): boolean {
+    if (this.#isDropped) return false;
     const wait = this.#queue.waitsFor;
     // Slow bytes of the first stages do not count: a host must get through them in time.
     const progressMark = wait === 'data' ? this.#queue.progressMark : 0;
@@ -138,6 +143,7 @@ export class NvmeConnection implements NvmeQueueActions, SocketOwner {
     if (outputStage === 'output' && stalledMs > nvmeOutputStallTimeoutMs) {
       this.#dropSlow(outputStage, nvmeOutputStallTimeoutMs);
     }
+    return this.#isDropped;
   }
 
   send(item: Buffer | Reply): void {
@@ -263,6 +269,7 @@ export class NvmeConnection implements NvmeQueueActions, SocketOwner {
   }
 
   #dropSlow(stage: string, timeoutMs: number): void {
+    this.#isDropped = true;
     this.#log('warn', 'NVMe host takes too long, disconnecting', { stage, timeoutMs });
     this.#socket.destroy();
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { formatDhchapSecret } from '../../nvmf/auth/dhchap-secret.ts';
+import { encodeCapsule } from '../../testing/nvme-initiator/host-pdu.ts';
 import { testTransports } from '../../testing/nbd-test-server.ts';
 import { NvmeInitiator } from '../../testing/nvme-initiator/nvme-initiator.ts';
 import { NvmeTestServer, testHostNqn } from '../../testing/nvme/test-server.ts';
@@ -167,6 +168,32 @@ describe.each(testTransports)('by %s', (transport) => {
     await Promise.all(host.io.map(({ closed }) => closed));
     expect(server.server.controllerCount).toBe(0);
     expect(server.logs).toContain('NVMe host is silent, ending its controller');
+    expect(server.server.counters.keepAliveTimeouts).toBe(1);
+  });
+
+  test('commands, answers and errors are counted', async () => {
+    const nqn = await server.createVolume('a', mebibyte);
+    const before = server.server.counters;
+    const digests = { header: true, data: true };
+    const host = await server.connect(nqn, { digests });
+    const connected = server.server.counters;
+    await host.write(0, pattern(65_536, 1));
+    await host.read(0, 1);
+    await expect(host.read(256, 1)).rejects.toMatchObject({ status: 0x80 });
+    const bad = encodeCapsule(
+      { opcode: 0x01, commandId: 0, nsid: 1, data: pattern(blockBytes, 1) },
+      digests,
+    );
+    bad[bad.length - 1]! ^= 1;
+    host.io[0]!.sendRaw(bad);
+    // The completion of a command that it did not send is too much for this host.
+    await host.io[0]!.closed;
+    const after = server.server.counters;
+    expect([before.controllers, connected.controllers, connected.connections]).toEqual([0, 1, 2]);
+    expect(after.commands.io - connected.commands.io).toBe(4);
+    expect(after.dataRequests).toBe(1);
+    expect([after.headerDigestErrors, after.dataDigestErrors]).toEqual([0, 1]);
+    expect(after.statuses).toMatchObject({ LBA_OUT_OF_RANGE: 1, TRANSIENT_TRANSPORT_ERROR: 1 });
   });
 
   test('a connection that says nothing is closed', async () => {

@@ -14,6 +14,7 @@ import {
   nvmeTcpKeepAliveMs,
 } from '../../limits.ts';
 import type { NvmeController } from '../../nvmf/controller/nvme-controller.ts';
+import type { NvmeCounters } from '../../nvmf/nvme-counters.ts';
 import { NvmeTarget } from '../../nvmf/nvme-target.ts';
 import type { NodeName } from '../../store/store-api.ts';
 import type { ReactorNotices } from '../channel.ts';
@@ -69,6 +70,8 @@ export class NvmeServer implements HostFence {
   readonly #sweepTimer: NodeJS.Timeout;
   #lastSweepMs: number;
   #isFull = false;
+  #keepAliveTimeoutCount = 0;
+  #slowHostCount = 0;
   #closed: Promise<void> | undefined;
 
   constructor(dependencies: NvmeServerDependencies) {
@@ -99,6 +102,27 @@ export class NvmeServer implements HostFence {
   /** Data of commands that are under way. */
   get dataBytes(): number {
     return this.#target.budget.usedBytes;
+  }
+
+  /** What has been counted since the start. */
+  get counters(): NvmeCounters {
+    const { tally, controllerCount, controllers } = this.#target;
+    let discoveries = 0;
+    for (const { identity } of controllers) if (identity.isDiscovery) discoveries++;
+    return {
+      controllers: controllerCount - discoveries,
+      discoveries,
+      connections: this.#connections.size,
+      commands: { admin: tally.adminCommands, io: tally.ioCommands },
+      statuses: tally.readStatuses(),
+      dataRequests: tally.dataRequests,
+      heldCommands: tally.heldCommands,
+      headerDigestErrors: tally.headerDigestErrors,
+      dataDigestErrors: tally.dataDigestErrors,
+      protocolErrors: tally.protocolErrors,
+      keepAliveTimeouts: this.#keepAliveTimeoutCount,
+      slowHosts: this.#slowHostCount,
+    };
   }
 
   /** Queues whose host did not prove itself, since the start. */
@@ -166,7 +190,9 @@ export class NvmeServer implements HostFence {
   sweep(nowMs: number): void {
     const wasLate = nowMs - this.#lastSweepMs > 2 * nvmeSweepIntervalMs;
     this.#lastSweepMs = nowMs;
-    for (const connection of this.#connections) connection.checkPatience(nowMs);
+    for (const connection of this.#connections) {
+      if (connection.checkPatience(nowMs)) this.#slowHostCount++;
+    }
     const controllers = new Set(this.#target.controllers);
     for (const known of this.#liveness.keys()) {
       if (!controllers.has(known)) this.#liveness.delete(known);
@@ -195,6 +221,7 @@ export class NvmeServer implements HostFence {
       subsystem: identity.subsystemNqn,
       timeoutMs,
     });
+    this.#keepAliveTimeoutCount++;
     controller.end('the host is silent');
   }
 
