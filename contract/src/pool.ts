@@ -88,7 +88,7 @@ export const poolSchema = z
     referencedBytes: byteCountSchema,
     metadataBytes: byteCountSchema,
     /**
-     * Of the referenced bytes, what is reserved beside data of volumes and holds none yet; given up when the pool gets
+     * The sum over all volumes of what is reserved beside their data and holds none yet; given up when the pool gets
      * full. What clones share counts for each.
      */
     slackBytes: byteCountSchema.optional(),

@@ -33,7 +33,13 @@ export const snapshotSchema = z
     createdAt: timestampSchema,
     /** The least size of a volume that is made from it. */
     restoreSizeBytes: byteCountSchema,
+    /** Bytes that it has allocated, shared ones included. */
     referencedBytes: byteCountSchema,
+    /**
+     * Of the referenced bytes, what is reserved beside its data and holds none: the rest of clusters of 64 KiB, given up
+     * when the pool gets full.
+     */
+    slackBytes: byteCountSchema.optional(),
     /** Bytes that only it references; in lists only with `space=true`. */
     uniqueBytes: byteCountSchema.optional(),
     /** Bytes that its deletion frees; in lists only with `space=true`. */

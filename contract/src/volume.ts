@@ -93,7 +93,13 @@ export const volumeSchema = z
     createdAt: timestampSchema,
     /** The snapshot that it descends from now; absent for a root, and when that snapshot is deleted. */
     parentSnapshot: idSchema.optional(),
+    /** Bytes that it has allocated, shared ones included. */
     referencedBytes: byteCountSchema,
+    /**
+     * Of the referenced bytes, what is reserved beside its data and holds none: the rest of clusters of 64 KiB, given up
+     * when the pool gets full.
+     */
+    slackBytes: byteCountSchema.optional(),
     /** Bytes that only it references; in lists only with `space=true`. */
     uniqueBytes: byteCountSchema.optional(),
     /** Bytes that its deletion frees; in lists only with `space=true`. */

@@ -24,6 +24,7 @@ export function viewSnapshot(
     createdAt: new Date(summary.createdMs).toISOString(),
     restoreSizeBytes: blocksToBytes(summary.sizeBlocks),
     referencedBytes: blocksToBytes(summary.referencedBlocks),
+    slackBytes: blocksToBytes(summary.slackBlocks),
     references: { ...users.references.count(store, summary), exports: users.exports },
     ...(lockedUntil !== undefined && { lockedUntil }),
     filesystem,

@@ -139,11 +139,20 @@ describe('putVolume', () => {
       source: { snapshot: 's' },
       parentSnapshot: 's',
       referencedBytes: clusterBytes,
+      slackBytes: clusterBytes - 4096,
       uniqueBytes: 0,
     });
     const c = await putVolume('c', { source: { volume: 'b' }, sizeBytes: 128 * mebibyte });
     expect(c.object).toMatchObject({ source: { volume: 'b' }, referencedBytes: clusterBytes });
-    const { uuid } = await control.operations.getSnapshot({ id: 's' });
+    const { uuid, slackBytes } = await control.operations.getSnapshot({ id: 's' });
+    expect(slackBytes).toBe(clusterBytes - 4096);
+    const [pool] = await control.operations.listPools(undefined);
+    // Shared blocks count once; slack of the pool is the sum of that of its three volumes.
+    expect(pool).toMatchObject({ referencedBytes: clusterBytes, pendingFreeBytes: 0 });
+    expect(pool!.slackBytes).toBe(3 * (clusterBytes - 4096));
+    const { referencedBytes, metadataBytes, pendingFreeBytes, allocatedBytes } = pool!;
+    expect(referencedBytes + metadataBytes + pendingFreeBytes).toBe(allocatedBytes);
+    expect(allocatedBytes + pool!.freeBytes).toBe(pool!.sizeBytes);
     const uuids = [a.object.uuid, b.object.uuid, c.object.uuid, uuid];
     expect(new Set(uuids).size).toBe(4);
   });

@@ -40,6 +40,7 @@ export function viewVolume(
     createdAt: new Date(summary.createdMs).toISOString(),
     ...(summary.parentSnapshot !== undefined && { parentSnapshot: summary.parentSnapshot }),
     referencedBytes: blocksToBytes(summary.referencedBlocks),
+    slackBytes: blocksToBytes(summary.slackBlocks),
     connections,
     hosts: hosts.map(({ nqn }) => nqn),
     ...(nvmeAddresses.length > 0 && {
