@@ -11,6 +11,11 @@ import type { DeviceCompletion } from './block-device.ts';
 export const noRow = -1;
 
 const rowsAtStart = 256;
+/**
+ * A row is a request of a block at least, whose bytes wait in a buffer: 4 GiB of them, far beyond what clients,
+ * checkpoints and background work may have under way together. Whoever passes that has no bound of its own.
+ */
+const deviceRequestsMax = 2 ** 20;
 
 /** What a row is for. */
 export const requestKind = { read: 0, write: 1, durableWrite: 2, flush: 3 } as const;
@@ -39,7 +44,10 @@ export class RequestTable {
 
   /** A row that is the caller's until `release`. */
   acquire(kind: number, done: DeviceCompletion): number {
-    if (this.#firstFree === noRow) this.#grow(this.kind.length * 2);
+    if (this.#firstFree === noRow) {
+      assert(this.kind.length < deviceRequestsMax, 'more requests than clients have buffers for');
+      this.#grow(this.kind.length * 2);
+    }
     const row = this.#firstFree;
     this.#firstFree = this.next[row]!;
     this.kind[row] = kind;
