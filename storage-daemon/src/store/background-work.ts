@@ -37,6 +37,7 @@ export class BackgroundWork {
   #retryDelayMs = retryDelayMinMs;
   #cancelRetry: CancelTimer | undefined;
   #idleWaiters: (() => void)[] = [];
+  #restWaiters: (() => void)[] = [];
   /** Failed steps so far. */
   failures = 0;
 
@@ -74,10 +75,20 @@ export class BackgroundWork {
     });
   }
 
+  /** As `idle`, and also while it waits to try a failed step again: nothing comes free before long. */
+  rest(): Promise<void> {
+    if (!this.hasWork || this.#isStopped || this.#cancelRetry) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#restWaiters.push(resolve);
+      this.wake();
+    });
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelRetry?.();
     this.#resolveIdle();
+    this.#resolveRest();
   }
 
   async #run(): Promise<void> {
@@ -94,6 +105,7 @@ export class BackgroundWork {
     }
     this.#isRunning = false;
     if (!this.hasWork) this.#resolveIdle();
+    this.#resolveRest();
   }
 
   async #step(): Promise<StoreError | null> {
@@ -149,5 +161,9 @@ export class BackgroundWork {
 
   #resolveIdle(): void {
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #resolveRest(): void {
+    for (const resolve of this.#restWaiters.splice(0)) resolve();
   }
 }

@@ -248,7 +248,7 @@ export class Cell {
 
   /** Other cells need groups: gives back what is empty beyond the reserve. */
   async #giveBackGroups(): Promise<void> {
-    if (!this.#isStopped && !this.#failure && this.background.hasWork) await this.background.idle();
+    if (!this.#isStopped && !this.#failure && this.background.hasWork) await this.background.rest();
     // The first checkpoint may be what empties groups: of the pages that it replaces.
     for (let round = 0; round < 2; round++) {
       if (this.#isStopped || this.#failure || !this.space.hasGroupToSpare) return;

@@ -60,6 +60,33 @@ describe.each([
   });
 });
 
+test('a cell whose deletes cannot go on answers all the same', async () => {
+  const images = await formatImages(storeEngine, groupCount, geometry);
+  const before = await DrivenPool.open(storeEngine, images);
+  const first = await before.createVolume('first', 400);
+  await before.createVolume('second', groupCount * groupBlocks);
+  for (let lbn = 0; lbn < 400; lbn += 8) await before.write(first, lbn, 8);
+  await first.close();
+  await before.machine.drive('closing', before.store.close());
+  let isBroken = false;
+  const failRequest = (kind: string) => isBroken && kind === 'read';
+  const pool = await DrivenPool.open(storeEngine, before.machine.crash('power'), {
+    machine: { failRequest },
+  });
+  const { machine, store } = pool;
+  const second = pool.openIo('volume', 'second');
+  expect(cellOf(pool, 'first')).not.toBe(cellOf(pool, 'second'));
+  isBroken = true;
+  await machine.drive('deleting', store.deleteNode({ kind: 'volume', name: 'first' }));
+  const end = await fill(pool, second);
+  expect(store.counters().backgroundFailures).toBeGreaterThan(0);
+  const from = machine.scheduler.nowMs;
+  await expect(pool.write(second, end, 8)).rejects.toMatchObject({ kind: 'insufficient-space' });
+  expect(store.counters().groupRequests).toBeGreaterThan(0);
+  // Else it is waited for a second.
+  expect(machine.scheduler.nowMs - from).toBeLessThan(900);
+});
+
 test('a list of groups that loses a page is as long as what it lists', async () => {
   // 480 groups: a page of the list has 256.
   const small = {
