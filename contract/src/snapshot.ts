@@ -36,8 +36,8 @@ export const snapshotSchema = z
     /** Bytes that it has allocated, shared ones included. */
     referencedBytes: byteCountSchema,
     /**
-     * Of the referenced bytes, what is reserved beside its data and holds none: the rest of clusters of 64 KiB, given up
-     * when the pool gets full.
+     * Of the referenced bytes, what is reserved beside its data and holds none: the rest of clusters of 64 KiB. It is
+     * given up when the pool gets full.
      */
     slackBytes: byteCountSchema.optional(),
     /** Bytes that only it references; in lists only with `space=true`. */
