@@ -35,7 +35,7 @@ const createParts = ({ log }: ReactorNotices): ReactorParts => {
         nvme: new NvmeServer({
           ...parts,
           transport,
-          subsystems: new VolumeSubsystems({ ...parts, access }),
+          subsystems: new VolumeSubsystems({ ...parts, access, isOneOfMany }),
           version: daemonVersion,
         }),
       });

@@ -26,6 +26,8 @@ export interface VolumeSubsystemsDependencies {
   readonly pools: OpenPools;
   readonly volumes: VolumeTable;
   readonly access: HostAccess;
+  /** Other reactors have volumes too: whoever accepts connections knows which. */
+  readonly isOneOfMany?: boolean;
 }
 
 /** The name of a volume's subsystem. It lasts as long as the volume, whatever becomes of its id. */
@@ -46,10 +48,10 @@ export class VolumeSubsystems implements NvmeSubsystems {
     host: NvmeHost,
     evicted: (reason: string) => void,
   ): NvmeAttachment | NvmeRefusal {
-    const { access, volumes } = this.#dependencies;
+    const { access, volumes, isOneOfMany = false } = this.#dependencies;
     if (!subsystemNqn.startsWith(volumeNqnPrefix)) return 'unknown';
     const volume = this.#find(subsystemNqn);
-    if (!volume) return this.#hasClosedPool() ? 'busy' : 'unknown';
+    if (!volume) return isOneOfMany || this.#hasClosedPool() ? 'busy' : 'unknown';
     const grant = access.grantOf(volume.name, host.nqn);
     if (!grant) return 'forbidden';
     try {
