@@ -81,7 +81,7 @@ function withoutPlaces(commandLine: string, directory: string): string {
   return commandLine
     .replaceAll(directory, '$DIR')
     .replaceAll(`${process.cwd()}/`, '')
-    .replaceAll(/(127\.0\.0\.1:|port[= ])\d+/g, '$1$PORT');
+    .replaceAll(/(127\.0\.0\.1[: ]|port[= ])\d+/g, '$1$PORT');
 }
 
 /** Names with the packages that bring them. */

@@ -1,4 +1,7 @@
 /** Our NBD export against those of others, and against the file itself: one load, the same bytes behind all. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { inTurn } from '../harness/measure.ts';
 import type {
   BenchRow,
@@ -11,6 +14,7 @@ import type {
 import { exportLoads, type NamedLoad } from '../load/loads.ts';
 import { startDaemonVolume } from '../servers/daemon-server.ts';
 import { type LoadTarget, openFileTarget, openNbdTarget } from '../servers/load-target.ts';
+import { openNvmeTarget } from '../servers/nvme-target.ts';
 import {
   nbdkitFile,
   type Peer,
@@ -40,6 +44,12 @@ const ourSides: readonly Side[] = [
     description: 'our NBD export',
     programs: ['fio', 'taskset'],
     open: async (context) => openNbdTarget(await startDaemonVolume(context), context),
+  },
+  {
+    name: 'nvme',
+    description: 'our NVMe/TCP export under our own initiator',
+    programs: ['taskset'],
+    open: openNvmeTarget,
   },
 ];
 
@@ -112,7 +122,10 @@ async function openExports(
   try {
     for (const { ours, peer } of wanted) {
       for (const side of [ours, peer]) {
-        if (!targets.has(side)) targets.set(side, await side.open(context));
+        if (targets.has(side)) continue;
+        const directory = join(context.directory, side.name);
+        mkdirSync(directory);
+        targets.set(side, await side.open({ ...context, directory }));
       }
     }
   } catch (error) {

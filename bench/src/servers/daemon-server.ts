@@ -20,6 +20,7 @@ export interface DaemonOptions {
   readonly nodeFlags?: readonly string[];
   /** Gets what it prints, in pieces. */
   readonly onOutput?: (text: string) => void;
+  readonly listensForNvme?: boolean;
 }
 
 /** A daemon, its pool and its volumes. */
@@ -86,7 +87,9 @@ export class DaemonServer {
   }
 
   #start(): ServerProcess {
-    const listen = ['--nbd-listen', 'tcp://127.0.0.1:0'];
+    const address = 'tcp://127.0.0.1:0';
+    const nvme = this.#options.listensForNvme === true ? ['--nvme-listen', address] : [];
+    const listen = ['--nbd-listen', address, ...nvme];
     const flags = ['--state-folder', this.#stateFolder, ...listen, '--log-level', 'warn'];
     const { printCommand } = this.#context;
     const { nodeFlags = [], onOutput } = this.#options;
