@@ -39,8 +39,9 @@ function formatResults(input: MarkdownInput): string {
   );
   const memoryGib = Math.round(totalmem() / 2 ** 30);
   const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${memoryGib} GiB`;
+  const software = `Linux ${release()}, Node.js ${process.version.slice(1)}`;
   const parts = [
-    `Measured on ${date.toISOString().slice(0, 10)} on ${machine}, Linux ${release()}, Node.js ${process.version.slice(1)}:`,
+    `Measured on ${date.toISOString().slice(0, 10)} on ${machine}, ${software}:`,
     `\`\`\`sh\n${['npm run bench --', ...input.arguments].join(' ')}\n\`\`\``,
     formatTable([...bounded, ...single], skipped, rows),
     ...pivots.map((what) => formatPivot(what, results)).filter((text) => text !== ''),
