@@ -8,6 +8,7 @@ import { volumeNqnPrefix } from '@varve/contract/host';
 import type { Info } from '@varve/contract/info';
 import { isProblemError } from '@varve/contract/problem';
 
+import type { NvmeCounters } from '../../nvmf/nvme-counters.ts';
 import type { NvmeRefusal, NvmeSubsystems } from '../../nvmf/ports.ts';
 import { Connections } from '../../reactor/connections.ts';
 import { parseExportName } from '../../reactor/export-name.ts';
@@ -67,6 +68,11 @@ export class ConnectionFront {
   /** Open connections that no reactor has. */
   get connectionCount(): number {
     return this.#nbd.connectionCount + this.#nvme.connectionCount;
+  }
+
+  /** Of the queues that it has itself: those of discovery, and those that have named nothing yet. */
+  get nvmeCounters(): NvmeCounters {
+    return this.#nvme.counters;
   }
 
   listenForNbd(addresses: readonly NbdListenAddress[]): Promise<Info['exports']> {

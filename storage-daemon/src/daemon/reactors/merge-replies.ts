@@ -88,7 +88,7 @@ function mergePoolCounters(all: readonly PoolCounters[]): readonly PoolCounters[
 }
 
 /** Adds records of one shape, numbers in them and in what they hold. */
-function sumNumbers<Value extends object>(values: readonly Value[]): Value {
+export function sumNumbers<Value extends object>(values: readonly Value[]): Value {
   return values.reduce((sum, each) => add(sum, each) as Value);
 }
 

@@ -92,6 +92,7 @@ describe('volumes on several reactors', () => {
     const { address: host, port } = nvme!.addresses[0]!;
     const found = await NvmeInitiator.discover({ host, port, hostNqn });
     expect(found).toHaveLength(volumes.length);
+    expect(await metric('varve_nvme_commands_total{queue="admin"}')).toBeGreaterThan(8);
     const event = hosts[1]!.nextEvent();
     await hosts[1]!.setFeature(0x0b, 0x100);
     await daemon.client.patchVolume('b', { sizeBytes: 32 * mebibyte });

@@ -20,6 +20,7 @@ import type {
 import type { EventHub } from '../event-hub.ts';
 import { type ReactorThread, startReactorThread } from '../reactor-thread.ts';
 import { ConnectionFront } from './connection-front.ts';
+import { sumNumbers } from './merge-replies.ts';
 import { NodeDirectory } from './node-directory.ts';
 import { PoolOpener } from './pool-opener.ts';
 import { describeFailure, ReactorFleet } from './reactor-fleet.ts';
@@ -132,8 +133,13 @@ export class Reactors implements ReactorCalls {
   /** Numbers for metrics: those of the front belong to no reactor. */
   async readCounters(): Promise<ReactorCounters> {
     const counters = await this.#calls.call('readCounters', undefined);
-    const connections = counters.connections + (this.#front?.connectionCount ?? 0);
-    return { ...counters, connections };
+    if (!this.#front) return counters;
+    const { connectionCount, nvmeCounters } = this.#front;
+    return {
+      ...counters,
+      connections: counters.connections + connectionCount,
+      nvme: sumNumbers([counters.nvme, nvmeCounters]),
+    };
   }
 
   /** Ends connections, closes all pools, ends the threads. */
