@@ -12,6 +12,7 @@ import { createPersistentVolumeClaimController } from './controllers/persistent-
 import { createPersistentVolumeController } from './controllers/persistent-volume/reconciler.ts';
 import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
 import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
+import { createVolumeAttachmentControllers } from './controllers/volume-attachment/reconciler.ts';
 import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
 import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
 import type { DaemonRegistry } from './daemons/daemon-registry.ts';
@@ -24,6 +25,7 @@ export function createObjectControllers(context: ControllerContext): readonly Co
     createVolumeSnapshotContentController(context),
     createPersistentVolumeClaimController(context),
     createPersistentVolumeController(context),
+    ...createVolumeAttachmentControllers(context),
     ...createSourceProtectionControllers(context),
   ];
 }

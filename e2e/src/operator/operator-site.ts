@@ -103,7 +103,8 @@ export class OperatorSite {
       intercept: ({ userAgent, method, path }) =>
         operatorUserAgent.test(userAgent) ? toInterception(gate.judge(method, path)) : undefined,
     });
-    const daemon = await TestDaemon.start();
+    const nvmeListen = [{ host: '127.0.0.1', port: 0 }];
+    const daemon = await TestDaemon.start({ config: { nvmeListen } });
     await daemon.createPool('pool');
     const socketPath = (daemon.daemon.endpoints[0] ?? '').replace('unix://', '');
     const gateway = await DaemonGateway.start(socketPath, gate);

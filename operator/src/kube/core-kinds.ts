@@ -81,12 +81,32 @@ export interface StorageClass extends KubernetesObject {
   readonly mountOptions?: readonly string[];
 }
 
+/** Why attaching or detaching failed last. */
+export interface VolumeError {
+  readonly time?: string;
+  readonly message?: string;
+}
+
 /** storage.k8s.io/v1 VolumeAttachment: which node holds which volume. */
 export interface VolumeAttachment extends KubernetesObject {
   readonly spec: {
     readonly attacher: string;
     readonly nodeName: string;
     readonly source: { readonly persistentVolumeName?: string };
+  };
+  readonly status?: {
+    readonly attached: boolean;
+    /** What kubelet hands to the node plugin. */
+    readonly attachmentMetadata?: Readonly<Record<string, string>>;
+    readonly attachError?: VolumeError;
+    readonly detachError?: VolumeError;
+  };
+}
+
+/** storage.k8s.io/v1 CSINode: which drivers run on a node. It is owned by its Node. */
+export interface CsiNode extends KubernetesObject {
+  readonly spec: {
+    readonly drivers: readonly { readonly name: string; readonly nodeID: string }[];
   };
 }
 

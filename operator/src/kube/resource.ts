@@ -1,6 +1,7 @@
 import type {
   ConfigMap,
   CoreEvent,
+  CsiNode,
   CustomResourceDefinition,
   Lease,
   PersistentVolume,
@@ -122,6 +123,12 @@ export const volumeAttachments = describe<VolumeAttachment>(
   'volumeattachments',
   { ...storage, isNamespaced: false },
 );
+
+/** storage.k8s.io/v1 csinodes. */
+export const csiNodes = describe<CsiNode>('CSINode', 'csinodes', {
+  ...storage,
+  isNamespaced: false,
+});
 
 /** snapshot.storage.k8s.io/v1 volumesnapshots. */
 export const volumeSnapshots = describe<VolumeSnapshot>('VolumeSnapshot', 'volumesnapshots', {

@@ -1,6 +1,6 @@
 /** Which objects wake which volume. The key is the name of the PersistentVolume. */
 import { objectIndex, watch, type Watch } from '../../kube/reconciler.ts';
-import { persistentVolumes, storageDaemons } from '../../kube/resource.ts';
+import { persistentVolumes, storageDaemons, volumeAttachments } from '../../kube/resource.ts';
 import { isDaemonBack } from '../shared/daemon-readiness.ts';
 import { parseHandle } from '../shared/storage-handle.ts';
 import { isReleased } from './decide.ts';
@@ -20,6 +20,10 @@ export const volumeIndexes = [releasedVolumesByDaemon];
 /** All watches of the controller. */
 export const volumeWatches: readonly Watch[] = [
   watch(persistentVolumes, ({ object }) => [object.metadata.name]),
+  // The daemon deletes no volume that a node may attach.
+  watch(volumeAttachments, ({ type, object }) =>
+    type === 'deleted' ? [object.spec.source.persistentVolumeName ?? ''] : [],
+  ),
   watch(storageDaemons, (change, listers) =>
     isDaemonBack(change)
       ? listers

@@ -56,7 +56,22 @@ export const annotations = {
   volumeDeletionSecretNamespace: 'volume.kubernetes.io/provisioner-deletion-secret-namespace',
   /** On a volume: what its content came from, `VolumeSnapshot/<namespace>/<name>` or `PersistentVolumeClaim/...`. */
   volumeSource: 'varve.dev/source',
+  /** On an attachment: the id of the node for the driver, as external-attacher writes it. */
+  attachmentNodeId: 'csi.alpha.kubernetes.io/node-id',
+  /** On an attachment, before the daemon is asked: who gets access. What is to be fenced when the node is gone. */
+  attachmentHost: 'varve.dev/host-nqn',
+  /** On an attachment, before the daemon is asked: the handle of its volume. */
+  attachmentVolume: 'varve.dev/volume-handle',
 } as const;
+
+/**
+ * On a VolumeAttachment from before the daemon is asked until its host is fenced, and on its PersistentVolume. Taken
+ * away by `volume-attachment` and `attached-volume`. Named as external-attacher names it.
+ */
+export function attacherFinalizerOf(driverName: string): string {
+  const sanitised = driverName.replaceAll(/[^a-zA-Z0-9-]/g, '-');
+  return `external-attacher/${sanitised.endsWith('-') ? `${sanitised}X` : sanitised}`;
+}
 
 /** The value of annotations that are marks. */
 export const yes = 'yes';
