@@ -13,6 +13,7 @@ import { createPersistentVolumeController } from './controllers/persistent-volum
 import { createSourceProtectionControllers } from './controllers/source-protection/reconciler.ts';
 import { createStorageDaemonController } from './controllers/storage-daemon/reconciler.ts';
 import { createVolumeAttachmentControllers } from './controllers/volume-attachment/reconciler.ts';
+import { createVolumeRevertController } from './controllers/volume-revert/reconciler.ts';
 import { createVolumeSnapshotContentController } from './controllers/volume-snapshot-content/reconciler.ts';
 import { createVolumeSnapshotController } from './controllers/volume-snapshot/reconciler.ts';
 import type { DaemonRegistry } from './daemons/daemon-registry.ts';
@@ -26,6 +27,7 @@ export function createObjectControllers(context: ControllerContext): readonly Co
     createPersistentVolumeClaimController(context),
     createPersistentVolumeController(context),
     ...createVolumeAttachmentControllers(context),
+    createVolumeRevertController(context),
     ...createSourceProtectionControllers(context),
   ];
 }

@@ -115,6 +115,7 @@ describe('operator on the embedded API server', () => {
     const definitions = await user.client.list(customResourceDefinitions);
     expect(definitions.items.map(({ metadata }) => metadata.name).toSorted()).toEqual([
       'storagedaemons.varve.dev',
+      'volumereverts.varve.dev',
       'volumesnapshotclasses.snapshot.storage.k8s.io',
       'volumesnapshotcontents.snapshot.storage.k8s.io',
       'volumesnapshots.snapshot.storage.k8s.io',

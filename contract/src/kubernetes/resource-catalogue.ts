@@ -6,10 +6,14 @@ import {
   volumeSnapshotResource,
 } from './snapshot-resources.ts';
 import { storageDaemonResource } from './storage-daemon.ts';
+import { volumeRevertResource } from './volume-revert.ts';
 
 /** Definitions of our own group: always ours to install. */
 export function ownManifests(): readonly CustomResourceManifest[] {
-  return [createCustomResourceManifest(storageDaemonResource)];
+  return [
+    createCustomResourceManifest(storageDaemonResource),
+    createCustomResourceManifest(volumeRevertResource),
+  ];
 }
 
 /** Definitions of the snapshot API: for clusters that have none. All of them, or none of them. */

@@ -126,6 +126,7 @@ describe('installDefinitions()', () => {
     await clock.advance(1000);
     expect(cluster.written.map(({ verb, key }) => `${verb} ${key}`)).toEqual([
       'create storagedaemons.varve.dev',
+      'create volumereverts.varve.dev',
     ]);
     // The set is not complete: it goes on waiting for the one that its owner still has to install.
     let isOver = false;

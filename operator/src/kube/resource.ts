@@ -18,6 +18,7 @@ import type {
   VolumeSnapshotClass,
   VolumeSnapshotContent,
 } from './snapshot-kinds.ts';
+import type { VolumeRevert } from './volume-revert-kind.ts';
 
 declare const objectType: unique symbol;
 
@@ -169,4 +170,11 @@ export const storageDaemons = describe<StorageDaemon>('StorageDaemon', 'storaged
   group: 'varve.dev',
   version: 'v1alpha1',
   isNamespaced: false,
+});
+
+/** varve.dev/v1alpha1 volumereverts. */
+export const volumeReverts = describe<VolumeRevert>('VolumeRevert', 'volumereverts', {
+  group: 'varve.dev',
+  version: 'v1alpha1',
+  isNamespaced: true,
 });

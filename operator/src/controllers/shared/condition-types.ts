@@ -6,4 +6,6 @@ export const conditionTypes = {
   deletable: 'Deletable',
   /** On claims, only while provisioning waits or has failed: says why. */
   provisioned: 'Provisioned',
+  /** On reverts: whether the volume is put back. */
+  reverted: 'Reverted',
 } as const;
