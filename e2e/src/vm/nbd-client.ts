@@ -23,9 +23,12 @@ const replyBytes = 16;
 /** FIXED_NEWSTYLE and NO_ZEROES. */
 const clientFlags = Buffer.from([0, 0, 0, 3]);
 
-/** The connection ended, or the server refused a request. */
+/** A server that owes answers and sends nothing for so long is stuck, however slow its guest is. */
+const silenceTimeoutMs = 90_000;
+
+/** The connection ended, or the server refused a request, or it answers no more. */
 export class NbdClientError extends Error {
-  readonly kind: 'disconnected' | 'refused';
+  readonly kind: 'disconnected' | 'refused' | 'silent';
 
   constructor(kind: NbdClientError['kind'], message: string) {
     super(message);
@@ -52,8 +55,10 @@ export class NbdClient {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
+    const ended = new NbdClientError('disconnected', 'The connection ended before the answer');
     socket.on('error', () => undefined);
-    socket.on('close', () => this.#lose());
+    socket.on('close', () => this.#lose(ended));
+    socket.setTimeout(silenceTimeoutMs, () => this.#expectNothingOwed());
     socket.on('data', (bytes: Buffer) => {
       this.#input.push(bytes);
       if (this.#isNegotiating) this.#waker?.();
@@ -174,12 +179,18 @@ export class NbdClient {
     }
   }
 
-  #lose(): void {
+  #expectNothingOwed(): void {
+    if (!this.#isNegotiating && this.#pending.size === 0) return;
+    const wait = `for ${silenceTimeoutMs / 1000} s`;
+    const owed = this.#isNegotiating ? 'a connection' : `${this.#pending.size} requests`;
+    this.#lose(new NbdClientError('silent', `The server has not answered ${owed} ${wait}`));
+    this.#socket.destroy();
+  }
+
+  #lose(reason: NbdClientError): void {
     this.#isClosed = true;
     this.#waker?.();
-    for (const { reject } of this.#pending.values()) {
-      reject(new NbdClientError('disconnected', 'The connection ended before the answer'));
-    }
+    for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }
 }

@@ -17,6 +17,15 @@ import { productPaths } from './image/product-image.ts';
 import { NbdClient } from './nbd-client.ts';
 import { VirtualMachine } from './virtual-machine.ts';
 
+/** Threads, and rings with what is under way on them: where a daemon that answers nothing is stuck. */
+const whatDaemonDoes = `
+  pid=$(cat /run/varve.pid)
+  for task in /proc/$pid/task/*; do echo "$(cat $task/comm) $(cat $task/wchan) $(cut -d' ' -f3,14,15 $task/stat)"; done
+  grep . /sys/block/nvme*n1/inflight
+  for fd in /proc/$pid/fd/*; do
+    case $(readlink $fd) in *io_uring*|*eventfd*) echo "$fd $(readlink $fd)"; head -n 40 /proc/$pid/fdinfo/\${fd##*/};; esac
+  done`;
+
 const namespaceBytes = 384 * 2 ** 20;
 const stateDiskBytes = 32 * 2 ** 20;
 const memoryMib = 1024;
@@ -167,6 +176,11 @@ export class StorageNode {
     return NbdClient.open({ port: this.machine.hostPort(nbdPort) }, name);
   }
 
+  /** Makes the namespaces forget at the next cut what they are told from now on, flushed or not. */
+  beginLying(): void {
+    for (const disk of this.#namespaces) disk.beginLying();
+  }
+
   /** Cuts the power: guest and disk caches are gone in one instant. Returns what the namespaces lost. */
   async cutPower(random: SeededRandom): Promise<string> {
     this.#server.freeze();
@@ -198,7 +212,7 @@ export class StorageNode {
   /** The ends of all logs, the daemon's too where the guest still answers. */
   async explain(): Promise<string> {
     const daemon = await this.machine
-      .tryRun(`tail -n 40 ${daemonLog}; dmesg | tail -n 20`, 10_000)
+      .tryRun(`tail -n 40 ${daemonLog}; dmesg | tail -n 20; ${whatDaemonDoes}`, 60_000)
       .then((result) => result.stdout)
       .catch(() => 'the guest does not answer');
     return `${this.machine.logTails()}\n--- varve-storaged in the guest\n${daemon}`;

@@ -114,4 +114,14 @@ describe('VolatileDisk', () => {
   test('refuses what is outside', () => {
     expect(() => disk.read(64 * 4096 - 512, 1024)).toThrow('inside the disk');
   });
+
+  test('a lying disk loses what was flushed and written with FUA since it began, and nothing older', () => {
+    write(0, sector, 1);
+    disk.beginLying();
+    write(0, sector, 2);
+    disk.flush();
+    write(sector, sector, 3, true);
+    expect(disk.read(0, sector)[0]).toBe(2);
+    expect(sectorsAfterCut(1, 0, 2)).toEqual([1, 0]);
+  });
 });

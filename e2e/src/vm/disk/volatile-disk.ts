@@ -59,6 +59,7 @@ export class VolatileDisk {
   readonly #pages = new Map<number, Buffer>();
   #writes: CachedWrite[] = [];
   #cachedBytes = 0;
+  #isLying = false;
 
   constructor(options: VolatileDiskOptions) {
     assert.equal(options.sizeBytes % pageBytes, 0, 'the size is in whole pages');
@@ -67,6 +68,12 @@ export class VolatileDisk {
     this.sectorBytes = options.sectorBytes;
     this.#descriptor = openSync(options.file, 'w+');
     ftruncateSync(this.#descriptor, options.sizeBytes);
+  }
+
+  /** From now on it answers flushes and FUA writes and makes nothing durable; a cut loses all since then. */
+  beginLying(): void {
+    this.#writeOut();
+    this.#isLying = true;
   }
 
   read(offsetBytes: number, lengthBytes: number): Buffer {
@@ -91,7 +98,7 @@ export class VolatileDisk {
     this.#assertInside(offsetBytes, lengthBytes);
     this.counts.writes += 1;
     if (bytes === undefined) this.counts.discards += 1;
-    const write = { offsetBytes, bytes, lengthBytes, isDurable: fua };
+    const write = { offsetBytes, bytes, lengthBytes, isDurable: fua && !this.#isLying };
     for (const part of pagesOf(offsetBytes, lengthBytes)) {
       const page = this.#pageForWriting(part.page);
       const end = part.bufferOffset + part.lengthBytes;
@@ -101,17 +108,18 @@ export class VolatileDisk {
     if (fua) this.counts.fuaWrites += 1;
     this.#writes.push(write);
     this.#cachedBytes += bytes === undefined ? pageBytes : lengthBytes;
-    if (this.#cachedBytes > cachedBytesMax) this.#writeOut();
+    if (this.#cachedBytes > cachedBytesMax && !this.#isLying) this.#writeOut();
   }
 
   flush(): void {
     this.counts.flushes += 1;
-    this.#writeOut();
+    if (!this.#isLying) this.#writeOut();
   }
 
   /** Loses power: afterwards the disk has what survived, and an empty cache. */
   cutPower(random: SeededRandom): CutReport {
-    const survivalChance = random.pick(survivalChances);
+    const survivalChance = this.#isLying ? 0 : random.pick(survivalChances);
+    this.#isLying = false;
     const report = { kept: 0, torn: 0, lost: 0 };
     for (const write of this.#writes) {
       if (write.isDurable || random.chance(survivalChance)) {
