@@ -23,7 +23,9 @@ const whatDaemonDoes = `
   for task in /proc/$pid/task/*; do echo "$(cat $task/comm) $(cat $task/wchan) $(cut -d' ' -f3,14,15 $task/stat)"; done
   grep . /sys/block/nvme*n1/inflight
   for fd in /proc/$pid/fd/*; do
-    case $(readlink $fd) in *io_uring*|*eventfd*) echo "$fd $(readlink $fd)"; head -n 40 /proc/$pid/fdinfo/\${fd##*/};; esac
+    case $(readlink $fd) in
+      *io_uring*|*eventfd*) echo "$fd $(readlink $fd)"; head -n 40 /proc/$pid/fdinfo/\${fd##*/};;
+    esac
   done`;
 
 const namespaceBytes = 384 * 2 ** 20;

@@ -10,6 +10,7 @@ import { ioFailure } from '../pool-devices.ts';
 import type { StoreError } from '../store-error.ts';
 import type { IoCompletion } from '../store-api.ts';
 import type { TreeNode } from '../tree-node.ts';
+import { FreshBlockIo } from './fresh-block-io.ts';
 
 /** Blocks of one device write: 4 MiB, so that no request holds up others for long. */
 export const deviceWriteBlocksMax = 1024;
@@ -23,11 +24,15 @@ export class DirectIo {
   /** Called after each completion. */
   readonly ended: () => void;
   readonly #pool: DirectRequest[] = [];
+  readonly #fresh: FreshBlockIo;
+  /** Whether the map was in memory when it was last looked at. */
+  #isResident = false;
 
   constructor(dependencies: { node: TreeNode; cell: Cell; ended: () => void }) {
     this.node = dependencies.node;
     this.cell = dependencies.cell;
     this.ended = dependencies.ended;
+    this.#fresh = new FreshBlockIo(dependencies);
   }
 
   /** False if it is not that simple: then nothing was done. */
@@ -43,13 +48,20 @@ export class DirectIo {
     return true;
   }
 
-  /** As `tryRead`, of blocks that are overwritten in place. */
-  tryWrite(lbn: number, source: Uint8Array, done: IoCompletion): boolean {
+  /**
+   * As `tryRead`, of blocks that are overwritten in place; if `mayMap`, the answer need not wait for the map, and one
+   * block that somebody else has too may go to a fresh place.
+   */
+  tryWrite(lbn: number, source: Uint8Array, mayMap: boolean, done: IoCompletion): boolean {
     const { cell, node } = this;
     const count = source.length / blockSizeBytes;
     if (cell.failure || node.locks.hasHeld || count > deviceWriteBlocksMax) return false;
-    const pbn = this.#findRun(lbn, count, node.inPlaceBound(cell.journal.durableRecord));
-    if (pbn === 0) return false;
+    const bound = node.inPlaceBound(cell.journal.durableRecord);
+    const pbn = this.#findRun(lbn, count, bound);
+    if (pbn === 0) {
+      const isSimple = this.#isResident && mayMap && count === 1;
+      return isSimple && this.#fresh.tryWrite(lbn, source, bound, done);
+    }
     const request = this.#take(done);
     request.generation = cell.tracker.begin();
     request.inPlaceGeneration = cell.inPlaceTracker.begin();
@@ -65,7 +77,8 @@ export class DirectIo {
 
   #findRun(lbn: number, count: number, bound: number): number {
     const { state } = this.cell;
-    if (state.residency.findMissing(this.node, lbn, count, 'look')) return 0;
+    this.#isResident = state.residency.findMissing(this.node, lbn, count, 'look') === undefined;
+    if (!this.#isResident) return 0;
     const pbn = state.tree.runOf(this.node, lbn, count, bound);
     if (pbn !== 0) state.pages.countHit();
     return pbn;

@@ -62,7 +62,7 @@ export class OpenNodeIo implements NodeIo {
     // Else the long way looks for the records that mapped these very blocks.
     const needsNoRecord = !isKept || isMapDurable(this.#cell, this.#node);
     const mayBeDirect = !fua && needsNoRecord && !this.#isClosed && !this.readOnly;
-    if (mayBeDirect && this.#direct.tryWrite(lbn, source, done)) {
+    if (mayBeDirect && this.#direct.tryWrite(lbn, source, !isKept, done)) {
       this.#pendingCount++;
       return;
     }

@@ -81,9 +81,8 @@ export function placePieces(
   pieces: readonly Piece[],
 ): Placement | undefined {
   const { cell, node } = context;
-  const mapPages = pagesDirtied(node, pieces, leafBlocks(cell.state.geometry));
-  const deadPages = Math.ceil((pieces.length * clusterSizeBlocks) / deadEntriesPerPage);
-  const pages = mapPages + deadPages + cell.state.cleanListPages(node);
+  const leaves = countLeaves(pieces, leafBlocks(cell.state.geometry));
+  const pages = pagesOfChange(cell, node, { leaves, clusters: pieces.length });
   const withClusters = new PlacementDraft(context, pieces, cell.hasRoomForClusters);
   return (
     withClusters.reserve(pages) ??
@@ -249,10 +248,19 @@ function maskOf({ from, end }: Piece): number {
 }
 
 /**
- * The most map pages that mapping these pieces dirties: their leaves, tables and extension pages, if no two leaves
- * share any.
+ * The most pages that a change of so many clusters in so many leaves dirties: their leaves, tables and extension pages,
+ * if no two leaves share any, and what the node's dead lists get.
  */
-function pagesDirtied(node: TreeNode, pieces: readonly Piece[], perLeaf: number): number {
-  const leaves = new Set(pieces.map(({ from }) => Math.floor(from / perLeaf)));
-  return leaves.size * (node.level + 1) + Math.min(pieces.length, leaves.size * extensionsMax);
+export function pagesOfChange(
+  cell: Cell,
+  node: TreeNode,
+  { leaves, clusters }: { readonly leaves: number; readonly clusters: number },
+): number {
+  const mapPages = leaves * (node.level + 1) + Math.min(clusters, leaves * extensionsMax);
+  const deadPages = Math.ceil((clusters * clusterSizeBlocks) / deadEntriesPerPage);
+  return mapPages + deadPages + cell.state.cleanListPages(node);
+}
+
+function countLeaves(pieces: readonly Piece[], perLeaf: number): number {
+  return new Set(pieces.map(({ from }) => Math.floor(from / perLeaf))).size;
 }

@@ -26,6 +26,23 @@ export const orderingBugs: readonly PlantedBug[] = [
     seedsMax: 400,
   },
   {
+    name: 'R1: a block that goes the short way to a fresh place is mapped before its data has arrived',
+    file: 'store/io/fresh-block-io.ts',
+    find: 'cell.devices.writeCounted(reserved.pbn, source, request.complete);',
+    replace: `cell.devices.writeCounted(reserved.pbn, source, () => {});
+    queueMicrotask(() => request.complete(null));`,
+    profile: 'usual',
+    seedsMax: 40,
+  },
+  {
+    name: 'R10: two writes to a cluster change its entry at the same time',
+    file: 'store/io/fresh-block-io.ts',
+    find: 'if (node.locks.isLocked(cluster) || cell.isRingFull',
+    replace: 'if (cell.isRingFull',
+    profile: 'usual',
+    seedsMax: 40,
+  },
+  {
     name: 'R2: a freed data block is reused before the record that freed it is durable',
     file: 'allocator/quarantine.ts',
     find: 'block.record <= durableRecord && hasEnded(block)',

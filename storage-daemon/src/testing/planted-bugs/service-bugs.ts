@@ -20,6 +20,14 @@ export const serviceBugs: readonly PlantedBug[] = [
     seedsMax: 20,
   },
   {
+    name: 'kept answers: the first write after a snapshot goes the short way, which does not wait for its record',
+    file: 'store/io/open-node-io.ts',
+    find: 'this.#direct.tryWrite(lbn, source, !isKept, done)',
+    replace: 'this.#direct.tryWrite(lbn, source, true, done)',
+    profile: 'answers',
+    seedsMax: 60,
+  },
+  {
     name: 'FUA in place without a flush of the record that mapped the block',
     file: 'store/io/write-operation.ts',
     find: 'const isPending = change !== undefined || mappedBy > this.#cell.journal.durableRecord;',
