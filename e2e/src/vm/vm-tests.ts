@@ -3,6 +3,7 @@ import { initiatorAuthenticationTest } from './tests/initiator-authentication.ts
 import { initiatorFileSystemsTest } from './tests/initiator-file-systems.ts';
 import { initiatorRestartsTest } from './tests/initiator-restarts.ts';
 import { loopBackTest } from './tests/loop-back.ts';
+import { nodePluginTest } from './tests/node-plugin.ts';
 import { storageNodeTests } from './tests/storage-node.ts';
 import type { VmTest } from './vm-test.ts';
 
@@ -16,4 +17,5 @@ export const vmTests: readonly VmTest[] = [
   initiatorRestartsTest,
   initiatorAuthenticationTest,
   loopBackTest,
+  nodePluginTest,
 ];
