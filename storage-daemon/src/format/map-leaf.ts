@@ -36,7 +36,8 @@ export const extensionRecords = 32;
 /** Most extension pages of a leaf. */
 export const extensionsMax = 8;
 const splitRecordBytes = 128;
-const splitRecordWords = splitRecordBytes / 4;
+/** Words of a split record. */
+export const splitRecordWords = splitRecordBytes / 4;
 const extPbnOffset = 24;
 const extCrcOffset = extPbnOffset + 4 * extensionsMax;
 const extBirthOffset = extCrcOffset + 4 * extensionsMax;

@@ -128,12 +128,23 @@ function joinRuns(
     const { pbn } = sorted[first]!;
     const countMax = Math.min(writeBlocksMax, groupBlocks - (pbn % groupBlocks));
     while (count < countMax && sorted[first + count]?.pbn === pbn + count) count++;
-    const bytes = new Uint8Array(count * blockSizeBytes);
-    for (let index = 0; index < count; index++) {
-      bytes.set(sorted[first + index]!.page, index * blockSizeBytes);
-    }
+    const bytes = joinPages(sorted.slice(first, first + count));
     runs.push({ pbn, bytes });
     first += count;
   }
   return runs;
+}
+
+/** The pages in a row: where they lie, if they do so in a row there, else a copy. */
+function joinPages(placed: readonly PlacedPage[]): Uint8Array {
+  const lengthBytes = placed.length * blockSizeBytes;
+  const { buffer, byteOffset } = placed[0]!.page;
+  const isRow = placed.every(
+    ({ page }, index) =>
+      page.buffer === buffer && page.byteOffset === byteOffset + index * blockSizeBytes,
+  );
+  if (isRow) return new Uint8Array(buffer, byteOffset, lengthBytes);
+  const bytes = new Uint8Array(lengthBytes);
+  for (const [index, { page }] of placed.entries()) bytes.set(page, index * blockSizeBytes);
+  return bytes;
 }

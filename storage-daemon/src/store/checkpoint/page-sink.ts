@@ -25,11 +25,15 @@ export interface PlacedPage {
   readonly page: Uint8Array;
 }
 
+/** Pages of one piece of memory: pages that lie in a row there can be written together as they are. */
+const slabPages = 256;
+
 /** Places pages for one checkpoint. */
 export class PageSink {
   readonly generation: number;
   readonly pages: PlacedPage[] = [];
   readonly #state: CellState;
+  #slab = new Uint8Array(0);
 
   constructor(options: { generation: number }, dependencies: { state: CellState }) {
     this.generation = options.generation;
@@ -48,10 +52,17 @@ export class PageSink {
 
   /** Fills a page that is allocated already. */
   fill(pbn: number, encode: (page: Uint8Array) => void): { pbn: number; crc: number } {
-    const page = new Uint8Array(blockSizeBytes);
+    const page = this.#takePage();
     encode(page);
     this.pages.push({ pbn, page });
     return { pbn, crc: crc32c(page) };
+  }
+
+  #takePage(): Uint8Array {
+    if (this.#slab.length === 0) this.#slab = new Uint8Array(slabPages * blockSizeBytes);
+    const page = this.#slab.subarray(0, blockSizeBytes);
+    this.#slab = this.#slab.subarray(blockSizeBytes);
+    return page;
   }
 
   /** This checkpoint's root needs the page no more. */
