@@ -14,14 +14,12 @@ export const orderingBugs: readonly PlantedBug[] = [
   {
     name: 'R1: a write is mapped when its data is submitted, not when it has arrived',
     file: 'store/io/write-operation.ts',
-    find: `    let left = runs.length;
-    let failure: StoreError | null = null;
-    for (const run of runs) {`,
-    replace: `    let left = runs.length;
-    let failure: StoreError | null = null;
-    queueMicrotask(() => this.#map(pass));
-    pass = { ...pass, blocks: pass.blocks.map((block) => ({ ...block, isMapped: true })) };
-    for (const run of runs) {`,
+    find: `        if (--left === 0) this.#finishPass(pass, failure);
+      });
+    }`,
+    replace: `      });
+    }
+    queueMicrotask(() => this.#finishPass(pass, null));`,
     profile: 'usual',
     seedsMax: 400,
   },

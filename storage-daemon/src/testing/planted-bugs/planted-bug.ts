@@ -29,6 +29,8 @@ export interface PlantedBugReport {
 
 /** A planted bug may turn into an endless loop, which is a way of being found. */
 const seedTimeoutMs = 30_000;
+/** How sources fail that a patch has broken as such: that is no bug of a store, and finding it proves nothing. */
+const brokenPatch = /\b(SyntaxError|ReferenceError)\b|is not a function/;
 
 /** Runs the simulator on the sources with the bug in them; without any if `patch` is undefined. */
 export async function runWithBug(
@@ -48,6 +50,7 @@ export async function runWithBug(
   const mainModule = fileURLToPath(new URL('testing/simulate-main.ts', sources));
   const result = await runSimulator(mainModule, args, patch && loadPatched(sources, patch));
   const message = /failed: (.*)/.exec(result.text)?.[1] ?? '';
+  assert(!brokenPatch.test(message), `the patch of ${patch?.file} does not run: ${message}`);
   return { isCaught: result.failureCount > 0, seedCount: result.taskCount, message };
 }
 
