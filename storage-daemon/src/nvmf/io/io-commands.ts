@@ -62,7 +62,12 @@ export class IoCommands {
       const isLongEnough = sglBytes >= neededBytes && sglBytes <= discardRangesMax * rangeBytes;
       return isLongEnough ? NvmeStatus.SUCCESS : NvmeStatus.DATA_SGL_LENGTH_INVALID;
     }
-    return this.#judgeRange(command);
+    const status = this.#judgeRange(command);
+    const readsBack = opcode === IoOpcode.COMPARE || opcode === IoOpcode.VERIFY;
+    if (status === NvmeStatus.SUCCESS && readsBack) {
+      command.scratchBytes = command.blockCount * blockSizeBytes;
+    }
+    return status;
   }
 
   /** Runs a command that was judged good and whose data has come. */

@@ -53,6 +53,8 @@ export class CommandSlot {
   receivedBytes = 0;
   /** Some of the data came with a wrong digest. */
   isDataBad = false;
+  /** Memory that running it takes besides its data: for what Compare and Verify read. */
+  scratchBytes = 0;
   /** Part of the queue's budget that the command holds. */
   budgetBytes = 0;
   /** What the volume calls when the usual commands end: made once, and used again by the slot's next command. */
@@ -116,6 +118,7 @@ export class CommandSlot {
     this.requestedBytes = 0;
     this.receivedBytes = 0;
     this.isDataBad = false;
+    this.scratchBytes = 0;
     this.budgetBytes = 0;
     this.settled = undefined;
   }

@@ -12,6 +12,8 @@ import {
   propertySet,
   ScriptedTarget,
 } from '../../testing/nvme/scripted-target.ts';
+import { nvmeQueueDataBytesMax } from '../../limits.ts';
+import { IoOpcode } from '../wire-constants.ts';
 
 const blockBytes = 4096;
 const read = { opcode: 0x02, nsid: 1 };
@@ -313,6 +315,24 @@ describe('reads and writes', () => {
     expect(io.queue.progressMark).not.toBe(mark);
     io.queue.receive(encodeH2cData({ ...fields, offsetBytes: blockBytes, isLast: true }));
     expect(io.queue.waitsFor).toBe('nothing');
+  });
+
+  test.each([
+    ['Verify', IoOpcode.VERIFY, 256],
+    ['Compare', IoOpcode.COMPARE, 2],
+  ])('%s takes room for what it reads, and waits where there is none', (_, opcode, blockCount) => {
+    const target = new ScriptedTarget();
+    const { io } = target.connectIo();
+    const scratchBytes = blockCount * blockBytes;
+    const data = Buffer.alloc(opcode === IoOpcode.COMPARE ? scratchBytes : 0);
+    const commands = Math.min(30, nvmeQueueDataBytesMax / (scratchBytes + data.length) + 2);
+    for (let commandId = 1; commandId <= commands; commandId++) {
+      io.send({ ...write, opcode, commandId, data, dword12: blockCount - 1 });
+    }
+    const { usedBytes } = target.target.budget;
+    expect(usedBytes).toBe(target.volume.calls.length * (scratchBytes + data.length));
+    expect(usedBytes).toBeGreaterThan(0);
+    expect(usedBytes).toBeLessThanOrEqual(nvmeQueueDataBytesMax);
   });
 
   test('nothing of a write lands whose data has not all come', () => {

@@ -72,9 +72,8 @@ export class Transfers {
 
   /** Makes room for the data in a capsule. */
   takeInCapsule(command: CommandSlot): Buffer {
-    const { sglBytes } = command;
-    this.#parts.budget.take(sglBytes);
-    command.budgetBytes = sglBytes;
+    command.budgetBytes = command.sglBytes + command.scratchBytes;
+    this.#parts.budget.take(command.budgetBytes);
     return this.#takeBuffer(command);
   }
 
@@ -104,10 +103,10 @@ export class Transfers {
     this.#isAdmitting = true;
     while (!this.#isHeld && this.#waiting.length > 0) {
       const command = this.#waiting[0]!;
-      const { sglBytes } = command;
-      if (sglBytes > 0) {
-        if (!this.#parts.budget.tryTake(sglBytes)) break;
-        command.budgetBytes = sglBytes;
+      const neededBytes = command.sglBytes + command.scratchBytes;
+      if (neededBytes > 0) {
+        if (!this.#parts.budget.tryTake(neededBytes)) break;
+        command.budgetBytes = neededBytes;
       }
       this.#waiting.shift();
       if (command.hasHostData) this.#begin(command);
