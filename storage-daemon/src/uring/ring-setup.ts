@@ -17,6 +17,7 @@ import {
 } from './kernel-abi.ts';
 import { RingRefusedError } from './ring-refused-error.ts';
 import {
+  closeDescriptor,
   errorName,
   mapMemory,
   type RingSystemCalls,
@@ -76,7 +77,12 @@ export function createRing(sizes: RingSizes, calls: RingSystemCalls): RingMemory
     if (fd !== -errno.invalid) break;
   }
   if (fd < 0 || parameters === undefined) throw explainRefusal(fd);
-  return mapRing(fd, parameters);
+  try {
+    return mapRing(fd, parameters);
+  } catch (error) {
+    closeDescriptor(fd);
+    throw error;
+  }
 }
 
 function mapRing(fd: number, parameters: Uint32Array): RingMemory {
@@ -86,7 +92,13 @@ function mapRing(fd: number, parameters: Uint32Array): RingMemory {
   const queuesBytes = sizeOfQueues(parameters);
   const queues = mapPart(fd, queuesBytes, ringOffset.queues);
   const entriesBytes = submissionEntries * 64;
-  const entries = mapPart(fd, entriesBytes, ringOffset.submissionEntries);
+  let entries: number;
+  try {
+    entries = mapPart(fd, entriesBytes, ringOffset.submissionEntries);
+  } catch (error) {
+    unmapMemory(queues, queuesBytes);
+    throw error;
+  }
   return {
     fd,
     flags: parameters[parametersWord.flags]!,

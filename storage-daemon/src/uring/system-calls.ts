@@ -103,7 +103,9 @@ function createEventDescriptor(ringFd: number): number {
   const { eventDescriptor } = registerOperation;
   const call = systemCall.ioUringRegister;
   const result = check(registerFunction(call, ringFd, eventDescriptor, argument, 1));
-  return result < 0 ? result : fd;
+  if (result >= 0) return fd;
+  closeDescriptor(fd);
+  return result;
 }
 
 /** Fills in two connected unix sockets. */
