@@ -8,7 +8,6 @@
  */
 import type { DeviceError } from '../../device/block-device.ts';
 import type { BlockRun } from '../../allocator/group-bitmap.ts';
-import { splitOf } from '../../map/leaf-entries.ts';
 import { clusterSizeBlocks } from '../../units.ts';
 import type { Cell } from '../cell.ts';
 import { ioFailure } from '../pool-devices.ts';
@@ -61,17 +60,15 @@ export class FreshBlockIo {
     if (this.#pool.length < pooledMax) this.#pool.push(request);
   }
 
-  /** True for a block of a cluster that is mapped, but neither this block nor room for it is the volume's own. */
+  /** True if the block's cluster is mapped, and is no natural one of the volume's own, whose slack has room for it. */
   #isShared(lbn: number, bound: number): boolean {
     const { tree } = this.cell.state;
     const leaf = tree.leafOf(this.node, lbn);
     if (!leaf) return false;
     const cluster = tree.clusterIndexOf(lbn);
-    if (leaf.leaf.base[cluster] !== 0) return leaf.leaf.birth[cluster]! <= bound;
-    const split = splitOf(leaf, cluster);
-    if (!split) return false;
-    const block = lbn % clusterSizeBlocks;
-    return split[block] === 0 || split[clusterSizeBlocks + block]! <= bound;
+    // A split cluster: the block itself is not own, as the caller has found.
+    if (leaf.leaf.base[cluster] === 0) return leaf.leaf.splitIndex[cluster]! >= 0;
+    return leaf.leaf.birth[cluster]! <= bound;
   }
 }
 
