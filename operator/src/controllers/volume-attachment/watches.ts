@@ -11,13 +11,8 @@ import {
 import { annotationOf } from '../shared/annotation.ts';
 import { isDaemonBack } from '../shared/daemon-readiness.ts';
 import { annotations } from '../shared/protocol-names.ts';
+import { attachmentsByVolume } from '../shared/attachment-index.ts';
 import { parseHandle } from '../shared/storage-handle.ts';
-
-const attachmentsByVolume = objectIndex(
-  'attachments-by-volume',
-  volumeAttachments,
-  (attachment) => [attachment.spec.source.persistentVolumeName ?? ''],
-);
 
 const attachmentsByNode = objectIndex('attachments-by-node', volumeAttachments, (attachment) => [
   attachment.spec.nodeName,

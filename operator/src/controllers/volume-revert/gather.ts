@@ -9,7 +9,8 @@ import {
   volumeSnapshots,
 } from '../../kube/resource.ts';
 import { safetySnapshotName } from './names.ts';
-import { attachmentsByVolume, revertsByClaim } from './watches.ts';
+import { attachmentsByVolume } from '../shared/attachment-index.ts';
+import { revertsByClaim } from './watches.ts';
 import type { World } from './world.ts';
 
 const nothingFound = {

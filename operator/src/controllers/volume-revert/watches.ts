@@ -11,6 +11,7 @@ import {
   volumeSnapshotContents,
   volumeSnapshots,
 } from '../../kube/resource.ts';
+import { attachmentsByVolume } from '../shared/attachment-index.ts';
 import { isDaemonBack } from '../shared/daemon-readiness.ts';
 import { isFinished } from './progress.ts';
 import { safetySnapshotName } from './names.ts';
@@ -31,16 +32,6 @@ const revertsBySnapshot = objectIndex('reverts-by-snapshot', volumeReverts, (rev
     objectKey({ namespace, name }),
   );
 });
-
-/** Attachments by the PersistentVolume that they attach. */
-export const attachmentsByVolume = objectIndex(
-  'attachments-by-reverted-volume',
-  volumeAttachments,
-  ({ spec }) => {
-    const name = spec.source.persistentVolumeName;
-    return name === undefined ? [] : [name];
-  },
-);
 
 /** The indexes that the watches and the reconciler ask. */
 export const revertIndexes = [revertsByClaim, revertsBySnapshot, attachmentsByVolume];
